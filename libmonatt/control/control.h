@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.h - the two local sockets of a VM's device: attach.sock and its control.sock
+ *
+ * Both are SOCK_SEQPACKET UNIX sockets; one packet is one message of at most
+ * MONATT_CONTROL_MAXIMUM bytes with at most MONATT_CONTROL_FDS descriptors.  Big-endian.
+ *   "MCT1" | u16 type | u16 request id | payload
+ * An answer repeats the request id and has type | MONATT_CONTROL_ANSWER; a refusal has type
+ * MONATT_CONTROL_ERROR (u16 code | u16 length message | u16 length hint).  Events have id 0.
+ * Peers are known by SO_PEERCRED; the bytes are hostile all the same.
+ *
+ * attach.sock (hw-attest serve): a launcher asks for a device for its VM.
+ * vm/UUID/control.sock (that VM's device): the collector measures, quotes and reads.
+ */
+#ifndef MONATT_CONTROL_CONTROL_H
+#define MONATT_CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "libmonatt/base/error.h"
+#include "libmonatt/base/text.h"
+#include "libmonatt/formats/limits.h"
+#include "libmonatt/formats/record-payloads.h"
+
+#define MONATT_CONTROL_MAXIMUM (64 * 1024)
+#define MONATT_CONTROL_FDS 16
+#define MONATT_BOOT_ITEMS_MAXIMUM 32
+#define MONATT_RAM_REGIONS_MAXIMUM 8 /* what one SYNC_SYSMEM message of mpqemu can carry */
+#define MONATT_VCPUS_MAXIMUM 256
+
+typedef enum MonattControlType {
+    MONATT_CONTROL_ATTACH = 1,      /* on attach.sock only */
+    MONATT_CONTROL_STATUS = 2,      /* -> MonattDeviceStatus */
+    MONATT_CONTROL_REGISTERS = 3,   /* -> MonattRegisterValue[24] */
+    MONATT_CONTROL_EXTEND = 4,      /* u8 index, record bytes -> u64 record number, once durable */
+    MONATT_CONTROL_QUOTE = 5,       /* u16 alg, u16 size, qualifying data -> MonattDeviceQuote */
+    MONATT_CONTROL_KEYS = 6,        /* u16 alg -> dEK and dAK public areas (TPM2B_PUBLIC) */
+    MONATT_CONTROL_LOG = 7,         /* -> u64 bytes, u64 records, + 1 read-only descriptor */
+    MONATT_CONTROL_RAM = 8,         /* -> regions + 1 read-only descriptor each */
+    MONATT_CONTROL_RING = 9,        /* -> u64 size, + the plugin ring's descriptor; none: error */
+    MONATT_CONTROL_BOOT_ITEMS = 10, /* -> items as the launcher measured them */
+    MONATT_CONTROL_SET_NONCE = 11,  /* 32 bytes: shown to the guest at MONATT_REG_NONCE */
+    MONATT_CONTROL_GUEST_LIST = 12, /* -> descriptor of a memfd copy; error MISSING: none */
+    MONATT_CONTROL_VCPUS = 13,      /* -> u32 QEMU pid, u32 n, n x u32 thread id */
+    MONATT_CONTROL_EVENT = 14,      /* device -> collector: u16 MonattDeviceEvent, u64 detail */
+    MONATT_CONTROL_SUBSCRIBE = 15,  /* events come on this connection from now on */
+    MONATT_CONTROL_REGISTERS_SYSTEM = 16, /* -> "info registers" text of all vCPUs, for later use */
+    MONATT_CONTROL_ERROR = 0x7fff,
+    MONATT_CONTROL_ANSWER = 0x8000,
+} MonattControlType;
+
+typedef enum MonattDeviceEvent {
+    MONATT_EVENT_RESET = 1, /* new boot: registers, boot seed and log are fresh */
+    MONATT_EVENT_STOPPED = 2,
+    MONATT_EVENT_RESUMED = 3,
+    MONATT_EVENT_PANICKED = 4,
+    MONATT_EVENT_FAULT = 5,
+    MONATT_EVENT_ENDED = 6, /* the wire closed: the VM is gone, this device will exit */
+    MONATT_EVENT_GUEST_LIST = 7,
+} MonattDeviceEvent;
+
+typedef enum MonattDeviceFault {
+    MONATT_FAULT_NONE = 0,
+    MONATT_FAULT_TPM_GONE = 1,     /* swtpm died or does not answer: no quotes until VM reset */
+    MONATT_FAULT_TPM_DIFFERS = 2,  /* after a drain, a PCR is not what the device computed */
+    MONATT_FAULT_LOG_WRITE = 3,    /* disk full, I/O error: extends answer busy */
+    MONATT_FAULT_WIRE = 4,         /* framing error: the connection to QEMU was dropped */
+} MonattDeviceFault;
+
+typedef struct MonattDeviceStatus {
+    uint8_t vid[MONATT_UUID_SIZE];
+    char name[MONATT_NAME_SIZE];
+    uint8_t boot_seed[MONATT_BOOT_SEED_SIZE]; /* new at each VM reset */
+    uint64_t boot_count;                      /* device TPM's resetCount */
+    uint64_t start_boottime_ns;               /* CLOCK_BOOTTIME at the VM's start */
+    uint64_t records;                         /* in this boot's event log */
+    uint64_t synced_records;                  /* of those, in swtpm */
+    uint64_t paused_ns;                       /* time between STOP and RESUME in this boot */
+    uint32_t fault;                           /* MonattDeviceFault */
+    uint32_t device_pid;
+    uint32_t qemu_pid;
+    uint8_t stopped;      /* by QMP STOP */
+    uint8_t accelerator;  /* 0 unknown, 1 TCG, 2 KVM */
+    uint8_t plugin;       /* 1 when the plugin's ring exists */
+    uint8_t reset_pending; /* wire or QMP RESET seen, the other not yet */
+} MonattDeviceStatus;
+
+typedef struct MonattRegisterValue {
+    uint8_t sha256[MONATT_SHA256_SIZE];
+    uint8_t sha384[MONATT_SHA384_SIZE];
+    uint64_t extends;
+    uint64_t synced;
+} MonattRegisterValue;
+
+/* What the launcher asks attach.sock for; descriptors: [0] our end of QEMU's QMP socket. */
+typedef struct MonattAttachRequest {
+    uint8_t vid[MONATT_UUID_SIZE];
+    char name[MONATT_NAME_SIZE];
+    uint8_t accelerator;
+    uint8_t want_plugin; /* a ring is made and handed out */
+    uint32_t vcpus;      /* from -smp; bounds the ring */
+    uint32_t item_count;
+    MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
+} MonattAttachRequest;
+/* Answer to ATTACH: u64 ring size (0: none); descriptors: [0] the wire for
+ * x-pci-proxy-dev, [1] the ring's memfd when there is one. */
+
+#define MONATT_QUOTE_ATTEST_MAXIMUM 1024
+#define MONATT_QUOTE_SIGNATURE_MAXIMUM 1024
+#define MONATT_PUBLIC_MAXIMUM 1024
+/* Taken where the quote stands in the device's pipe: extends go on meanwhile. */
+typedef struct MonattDeviceQuote {
+    uint16_t alg; /* bank: MONATT_ALG_SHA256 or MONATT_ALG_SHA384 */
+    uint16_t attest_size;
+    uint16_t signature_size;
+    uint8_t attest[MONATT_QUOTE_ATTEST_MAXIMUM];       /* TPMS_ATTEST, marshalled */
+    uint8_t signature[MONATT_QUOTE_SIGNATURE_MAXIMUM]; /* TPMT_SIGNATURE, marshalled */
+    uint8_t values[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE]; /* first 32 bytes with SHA-256 */
+    uint64_t log_records; /* the log's prefix that gives exactly these values */
+    uint64_t log_bytes;
+} MonattDeviceQuote;
+
+typedef struct MonattRamRegion {
+    uint64_t guest_physical;
+    uint64_t size;
+    uint64_t offset; /* in the descriptor's file */
+} MonattRamRegion;
+
+/* One message with its descriptors, as it came; descriptors are owned and closed by clear. */
+typedef struct MonattControlMessage {
+    uint16_t type;
+    uint16_t id;
+    size_t payload_size;
+    size_t fd_count;
+    int fds[MONATT_CONTROL_FDS];
+    uint8_t payload[MONATT_CONTROL_MAXIMUM];
+} MonattControlMessage;
+
+bool monatt_control_listen(const char *path, int *ret_fd, MonattError *err) MONATT_MUST_CHECK;
+bool monatt_control_connect(const char *path, int *ret_fd, MonattError *err) MONATT_MUST_CHECK;
+/* Sends one packet; descriptors are duplicated by the kernel and stay the caller's. */
+bool monatt_control_send(int fd, uint16_t type, uint16_t id, const void *payload, size_t size,
+                         const int *fds, size_t fd_count, MonattError *err) MONATT_MUST_CHECK;
+/* Waits up to timeout_ms (-1: for ever); truncated data or descriptors refuse the message. */
+bool monatt_control_receive(int fd, int timeout_ms, MonattControlMessage *message,
+                            MonattError *err) MONATT_MUST_CHECK;
+void monatt_control_message_clear(MonattControlMessage *message);
+/* Request and answer in one; a refusal becomes the error it carries. */
+bool monatt_control_call(int fd, uint16_t type, const void *payload, size_t size, int timeout_ms,
+                         MonattControlMessage *ret_answer, MonattError *err) MONATT_MUST_CHECK;
+
+/* Payload codecs; both sides use these only. */
+void monatt_device_status_encode(MonattWriter *w, const MonattDeviceStatus *status);
+bool monatt_device_status_decode(const void *bytes, size_t size, MonattDeviceStatus *ret,
+                                 MonattError *err) MONATT_MUST_CHECK;
+void monatt_attach_request_encode(MonattWriter *w, const MonattAttachRequest *request);
+bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRequest *ret,
+                                  MonattError *err) MONATT_MUST_CHECK;
+
+/* The collector's calls; each connects nothing: fd is a connection to control.sock. */
+bool monatt_device_status(int fd, MonattDeviceStatus *ret, MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_registers(int fd, MonattRegisterValue ret[MONATT_REGISTER_COUNT],
+                             MonattError *err) MONATT_MUST_CHECK;
+/* True once the record is on disk in the log and in the device's registers. */
+bool monatt_device_extend(int fd, uint8_t index, const void *record, size_t size,
+                          uint64_t *ret_record_number, MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_quote(int fd, uint16_t alg, const void *qualifying, size_t size,
+                         MonattDeviceQuote *ret, MonattError *err) MONATT_MUST_CHECK;
+/* TPM2B_PUBLIC, marshalled. */
+bool monatt_device_keys(int fd, uint16_t alg, uint8_t ret_ek[MONATT_PUBLIC_MAXIMUM],
+                        size_t *ret_ek_size, uint8_t ret_ak[MONATT_PUBLIC_MAXIMUM],
+                        size_t *ret_ak_size, MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_log(int fd, int *ret_log_fd, uint64_t *ret_bytes, uint64_t *ret_records,
+                       MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_ram(int fd, MonattRamRegion ret[MONATT_RAM_REGIONS_MAXIMUM],
+                       int ret_fds[MONATT_RAM_REGIONS_MAXIMUM], size_t *ret_count,
+                       MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_ring(int fd, int *ret_ring_fd, uint64_t *ret_size, MonattError *err)
+    MONATT_MUST_CHECK;
+bool monatt_device_boot_items(int fd, MonattBootItemPayload ret[MONATT_BOOT_ITEMS_MAXIMUM],
+                              size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
+bool monatt_device_set_nonce(int fd, const uint8_t nonce[MONATT_NONCE_SIZE], MonattError *err)
+    MONATT_MUST_CHECK;
+/* A memfd with what the guest sent last, as docs/formats/guest-list.md says. */
+bool monatt_device_guest_list(int fd, int *ret_fd, size_t *ret_size, MonattError *err)
+    MONATT_MUST_CHECK;
+bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
+                         size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cel.h - the VM's event log: TCG Canonical Event Log Format 1.0, TLV encoding
+ *
+ * T is one octet, L four octets big-endian.  A record is
+ *   RECNUM (0, 8 octets) | PCR (1, 4 octets) | DIGESTS (3: nested TLV, type = TPM_ALG_ID, one
+ *   octet) | content TLV
+ * Content: MONATT_CEL_RECORD holds one "MTE1" record, and the digests are its hashes;
+ * MONATT_CEL_GUEST holds what a guest sent with its extend (maybe nothing): the digests are the
+ * guest's word.  RECNUM counts from 0 in each boot.  Parsing is bounded and allocates nothing.
+ */
+#ifndef MONATT_EVENTLOG_CEL_H
+#define MONATT_EVENTLOG_CEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "libmonatt/base/reader.h"
+#include "libmonatt/base/writer.h"
+#include "libmonatt/formats/limits.h"
+
+#define MONATT_CEL_TYPE_RECNUM 0
+#define MONATT_CEL_TYPE_PCR 1
+#define MONATT_CEL_TYPE_DIGESTS 3
+#define MONATT_CEL_RECORD 0xd1 /* private content types of ours */
+#define MONATT_CEL_GUEST 0xd2
+#define MONATT_CEL_RESET 0xd3 /* guest reset MR16 or MR23: no digests; value becomes zeros */
+#define MONATT_CEL_ENTRY_MAXIMUM (MONATT_CONTENT_MAXIMUM + 256)
+
+typedef struct MonattCelEntry {
+    uint64_t number;
+    uint32_t index;
+    bool has_sha256;
+    bool has_sha384;
+    uint8_t sha256[MONATT_SHA256_SIZE];
+    uint8_t sha384[MONATT_SHA384_SIZE];
+    uint8_t content_type;
+    const uint8_t *content; /* not owned */
+    size_t content_size;
+} MonattCelEntry;
+
+/* Encodes one entry into buffer (MONATT_CEL_ENTRY_MAXIMUM bytes suffice). */
+bool monatt_cel_encode(const MonattCelEntry *entry, void *buffer, size_t capacity, size_t *ret_size,
+                       MonattError *err) MONATT_MUST_CHECK;
+/* Reads the next entry; content points into the reader's bytes. */
+bool monatt_cel_next(MonattReader *r, MonattCelEntry *ret_entry) MONATT_MUST_CHECK;
+
+/* Replay (needs OpenSSL's libcrypto). */
+typedef struct MonattCelReplay {
+    uint8_t sha256[MONATT_REGISTER_COUNT][MONATT_SHA256_SIZE];
+    uint8_t sha384[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE];
+    uint64_t extends[MONATT_REGISTER_COUNT];
+    uint64_t records;
+    uint64_t bytes;
+} MonattCelReplay;
+/* PCR start values of a PC client TPM: zeros, and all ones for PCR 17 to 22. */
+void monatt_cel_replay_init(MonattCelReplay *replay);
+/* Refuses: number not the next one, index out of range, a record's digest not its own hash. */
+bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
+    MONATT_MUST_CHECK;
+/* Whole log, or its first records records (UINT64_MAX: all). */
+bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
+                           uint64_t records, MonattError *err) MONATT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * record.c - encodes and parses "MTE1" records; allocates nothing, keeps nothing
+ */
+#include "libmonatt/formats/record.h"
+
+static const uint8_t record_magic[4] = {'M', 'T', 'E', '1'};
+#define LENGTH_OFFSET 8
+
+void monatt_record_begin(MonattWriter *w, const MonattRecord *header)
+{
+    monatt_writer_bytes(w, record_magic, sizeof(record_magic));
+    monatt_writer_u16_be(w, header->type);
+    monatt_writer_u16_be(w, MONATT_RECORD_VERSION);
+    monatt_writer_u32_be(w, 0); /* the length, known at the end */
+    monatt_writer_bytes(w, header->vid, sizeof(header->vid));
+    monatt_writer_u64_be(w, header->reset_count);
+    monatt_writer_u64_be(w, header->sequence);
+    monatt_writer_u64_be(w, header->t0_ns);
+    monatt_writer_u64_be(w, header->t1_ns);
+    monatt_writer_u32_be(w, header->flags);
+    monatt_writer_u32_be(w, header->coverage_ppm);
+    monatt_writer_u32_be(w, header->source_id);
+}
+
+bool monatt_record_end(MonattWriter *w, size_t *ret_size, MonattError *err)
+{
+    if (!w->failed && w->size > MONATT_CONTENT_MAXIMUM) {
+        w->failed = true;
+    }
+    monatt_writer_patch_u32_be(w, LENGTH_OFFSET, (uint32_t)w->size);
+    return monatt_writer_finish(w, "record", ret_size, err);
+}
+
+bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_record, MonattError *err)
+{
+    MonattReader r;
+    MonattRecord record = {0};
+    uint8_t magic[4];
+    uint32_t length;
+
+    if (size > MONATT_CONTENT_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "record: %zu bytes, the limit is %d", size,
+                                MONATT_CONTENT_MAXIMUM);
+    }
+    monatt_reader_init(&r, "record", bytes, size, err);
+    if (!monatt_reader_copy(&r, magic, sizeof(magic))) {
+        return false;
+    }
+    if (!monatt_bytes_equal(magic, record_magic, sizeof(magic))) {
+        return monatt_reader_fail(&r, "does not begin with MTE1");
+    }
+    if (!monatt_reader_u16_be(&r, &record.type) || !monatt_reader_u16_be(&r, &record.version) ||
+        !monatt_reader_u32_be(&r, &length) ||
+        !monatt_reader_copy(&r, record.vid, sizeof(record.vid)) ||
+        !monatt_reader_u64_be(&r, &record.reset_count) ||
+        !monatt_reader_u64_be(&r, &record.sequence) || !monatt_reader_u64_be(&r, &record.t0_ns) ||
+        !monatt_reader_u64_be(&r, &record.t1_ns) || !monatt_reader_u32_be(&r, &record.flags) ||
+        !monatt_reader_u32_be(&r, &record.coverage_ppm) ||
+        !monatt_reader_u32_be(&r, &record.source_id)) {
+        return false;
+    }
+    if (record.version != MONATT_RECORD_VERSION) {
+        return monatt_reader_fail(&r, "version %u is not known", record.version);
+    }
+    if (length != size) {
+        return monatt_reader_fail(&r, "says %u bytes, has %zu", length, size);
+    }
+    record.payload_size = monatt_reader_left(&r);
+    if (!monatt_reader_bytes(&r, record.payload_size, &record.payload)) {
+        return false;
+    }
+    *ret_record = record;
+    return true;
+}
+
+const char *monatt_record_type_name(uint16_t type)
+{
+    switch (type) {
+    case MONATT_RECORD_LOCKS:
+        return "locks";
+    case MONATT_RECORD_SYSCALLS:
+        return "syscalls";
+    case MONATT_RECORD_TASKS_SUMMARY:
+        return "tasks-summary";
+    case MONATT_RECORD_FINDING:
+        return "finding";
+    case MONATT_RECORD_BOOT_ITEM:
+        return "boot-item";
+    case MONATT_RECORD_MACHINE:
+        return "machine";
+    case MONATT_RECORD_REPORT:
+        return "report";
+    default:
+        return "unknown";
+    }
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * record.h - "MTE1", the record that a host-extended register commits to
+ *
+ * Big-endian, no padding, no floats, at most MONATT_CONTENT_MAXIMUM bytes (shared design,
+ * properties 9).  One record = one extend; digest = H(record) in each bank; the record is the
+ * content of the event log's entry.  Payload layouts: docs/formats/records.md and
+ * record-payloads.h.
+ *
+ *   "MTE1" | u16 type | u16 version | u32 length of the whole record | VM uuid 16 |
+ *   u64 reset count | u64 sequence | u64 t0 ns | u64 t1 ns | u32 flags | u32 coverage ppm |
+ *   u32 source id | payload
+ *
+ * Times count from the VM's start (protocol, 12.11), so that they do not name the host.
+ */
+#ifndef MONATT_FORMATS_RECORD_H
+#define MONATT_FORMATS_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "libmonatt/base/reader.h"
+#include "libmonatt/base/text.h"
+#include "libmonatt/base/writer.h"
+#include "libmonatt/formats/limits.h"
+
+#define MONATT_RECORD_VERSION 1
+#define MONATT_RECORD_HEADER_SIZE 72
+
+typedef enum MonattRecordType {
+    MONATT_RECORD_LOCKS = 0x1701,
+    MONATT_RECORD_SYSCALLS = 0x1710, /* ours: properties.md names no number for it */
+    MONATT_RECORD_TASKS_SUMMARY = 0x1901,
+    MONATT_RECORD_FINDING = 0x1902,
+    MONATT_RECORD_BOOT_ITEM = 0x2001,
+    MONATT_RECORD_MACHINE = 0x2002,
+    MONATT_RECORD_REPORT = 0x2201,
+} MonattRecordType;
+
+#define MONATT_RECORD_DROPPED 0x00000001
+#define MONATT_RECORD_TORN 0x00000002
+#define MONATT_RECORD_PARTIAL 0x00000004
+#define MONATT_RECORD_PAUSED 0x00000008
+#define MONATT_RECORD_SOURCE_CHANGED 0x00000010
+
+typedef struct MonattRecord {
+    uint16_t type;
+    uint16_t version;
+    uint8_t vid[MONATT_UUID_SIZE];
+    uint64_t reset_count;
+    uint64_t sequence; /* per VM boot and register, from 0 */
+    uint64_t t0_ns;
+    uint64_t t1_ns;
+    uint32_t flags;
+    uint32_t coverage_ppm;
+    uint32_t source_id;
+    const uint8_t *payload; /* not owned */
+    size_t payload_size;
+} MonattRecord;
+
+/* Encodes the header; the caller then writes the payload and calls monatt_record_end(). */
+void monatt_record_begin(MonattWriter *w, const MonattRecord *header);
+bool monatt_record_end(MonattWriter *w, size_t *ret_size, MonattError *err) MONATT_MUST_CHECK;
+/* Payload points into bytes.  Unknown types are accepted: the caller says "unknown". */
+bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_record,
+                         MonattError *err) MONATT_MUST_CHECK;
+const char *monatt_record_type_name(uint16_t type); /* "boot-item" …, "unknown" */
+
+#endif
