@@ -127,12 +127,18 @@ void monatt_error_clear(MonattError *err)
 const char *monatt_error_code_name(MonattErrorCode code)
 {
     static const char *const names[] = {
-        [MONATT_ERROR_NONE] = "none",         [MONATT_ERROR_USAGE] = "usage",
-        [MONATT_ERROR_SYSTEM] = "system",     [MONATT_ERROR_MISSING] = "missing",
-        [MONATT_ERROR_PERMISSION] = "permission", [MONATT_ERROR_FORMAT] = "format",
-        [MONATT_ERROR_LIMIT] = "limit",       [MONATT_ERROR_BUSY] = "busy",
-        [MONATT_ERROR_PEER] = "peer",         [MONATT_ERROR_TPM] = "tpm",
-        [MONATT_ERROR_REFUSED] = "refused",   [MONATT_ERROR_FAULT] = "fault",
+        [MONATT_ERROR_NONE] = "none",
+        [MONATT_ERROR_USAGE] = "usage",
+        [MONATT_ERROR_SYSTEM] = "system",
+        [MONATT_ERROR_MISSING] = "missing",
+        [MONATT_ERROR_PERMISSION] = "permission",
+        [MONATT_ERROR_FORMAT] = "format",
+        [MONATT_ERROR_LIMIT] = "limit",
+        [MONATT_ERROR_BUSY] = "busy",
+        [MONATT_ERROR_PEER] = "peer",
+        [MONATT_ERROR_TPM] = "tpm",
+        [MONATT_ERROR_REFUSED] = "refused",
+        [MONATT_ERROR_FAULT] = "fault",
         [MONATT_ERROR_INTERNAL] = "internal",
     };
     _Static_assert(MONATT_ARRAY_SIZE(names) == MONATT_ERROR_COUNT, "a code without a name");

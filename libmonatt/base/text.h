@@ -17,11 +17,11 @@
 /* text must hold 2 * size + 1 bytes; lower case. */
 void monatt_text_from_bytes(const uint8_t *bytes, size_t size, char *text);
 /* Exactly 2 * size hexadecimal digits, either case, nothing else. */
-bool monatt_text_to_bytes(const char *text, uint8_t *bytes, size_t size, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_text_to_bytes(const char *text, uint8_t *bytes, size_t size,
+                          MonattError *err) MONATT_MUST_CHECK;
 void monatt_text_from_uuid(const uint8_t uuid[MONATT_UUID_SIZE], char text[MONATT_UUID_TEXT_SIZE]);
-bool monatt_text_to_uuid(const char *text, uint8_t uuid[MONATT_UUID_SIZE], MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_text_to_uuid(const char *text, uint8_t uuid[MONATT_UUID_SIZE],
+                         MonattError *err) MONATT_MUST_CHECK;
 /*
  * A VM's name: 1 to 64 of letters, digits and "._+-@:", not starting with '.' or '-'.  Refused
  * before any path is built from it.

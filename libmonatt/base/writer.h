@@ -32,7 +32,7 @@ void monatt_writer_bytes(MonattWriter *w, const void *bytes, size_t size);
 /* Overwrites four bytes written before, e.g. a length known only afterwards. */
 void monatt_writer_patch_u32_be(MonattWriter *w, size_t offset, uint32_t value);
 /* The number of bytes written; MONATT_ERROR_LIMIT when something did not fit. */
-bool monatt_writer_finish(MonattWriter *w, const char *name, size_t *ret_size, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_writer_finish(MonattWriter *w, const char *name, size_t *ret_size,
+                          MonattError *err) MONATT_MUST_CHECK;
 
 #endif

@@ -62,10 +62,10 @@ typedef enum MonattDeviceEvent {
 
 typedef enum MonattDeviceFault {
     MONATT_FAULT_NONE = 0,
-    MONATT_FAULT_TPM_GONE = 1,     /* swtpm died or does not answer: no quotes until VM reset */
-    MONATT_FAULT_TPM_DIFFERS = 2,  /* after a drain, a PCR is not what the device computed */
-    MONATT_FAULT_LOG_WRITE = 3,    /* disk full, I/O error: extends answer busy */
-    MONATT_FAULT_WIRE = 4,         /* framing error: the connection to QEMU was dropped */
+    MONATT_FAULT_TPM_GONE = 1,    /* swtpm died or does not answer: no quotes until VM reset */
+    MONATT_FAULT_TPM_DIFFERS = 2, /* after a drain, a PCR is not what the device computed */
+    MONATT_FAULT_LOG_WRITE = 3,   /* disk full, I/O error: extends answer busy */
+    MONATT_FAULT_WIRE = 4,        /* framing error: the connection to QEMU was dropped */
 } MonattDeviceFault;
 
 typedef struct MonattDeviceStatus {
@@ -80,9 +80,9 @@ typedef struct MonattDeviceStatus {
     uint32_t fault;                           /* MonattDeviceFault */
     uint32_t device_pid;
     uint32_t qemu_pid;
-    uint8_t stopped;      /* by QMP STOP */
-    uint8_t accelerator;  /* 0 unknown, 1 TCG, 2 KVM */
-    uint8_t plugin;       /* 1 when the plugin's ring exists */
+    uint8_t stopped;       /* by QMP STOP */
+    uint8_t accelerator;   /* 0 unknown, 1 TCG, 2 KVM */
+    uint8_t plugin;        /* 1 when the plugin's ring exists */
     uint8_t reset_pending; /* wire or QMP RESET seen, the other not yet */
 } MonattDeviceStatus;
 
@@ -114,8 +114,8 @@ typedef struct MonattDeviceQuote {
     uint16_t alg; /* bank: MONATT_ALG_SHA256 or MONATT_ALG_SHA384 */
     uint16_t attest_size;
     uint16_t signature_size;
-    uint8_t attest[MONATT_QUOTE_ATTEST_MAXIMUM];       /* TPMS_ATTEST, marshalled */
-    uint8_t signature[MONATT_QUOTE_SIGNATURE_MAXIMUM]; /* TPMT_SIGNATURE, marshalled */
+    uint8_t attest[MONATT_QUOTE_ATTEST_MAXIMUM];               /* TPMS_ATTEST, marshalled */
+    uint8_t signature[MONATT_QUOTE_SIGNATURE_MAXIMUM];         /* TPMT_SIGNATURE, marshalled */
     uint8_t values[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE]; /* first 32 bytes with SHA-256 */
     uint64_t log_records; /* the log's prefix that gives exactly these values */
     uint64_t log_bytes;
@@ -176,15 +176,15 @@ bool monatt_device_log(int fd, int *ret_log_fd, uint64_t *ret_bytes, uint64_t *r
 bool monatt_device_ram(int fd, MonattRamRegion ret[MONATT_RAM_REGIONS_MAXIMUM],
                        int ret_fds[MONATT_RAM_REGIONS_MAXIMUM], size_t *ret_count,
                        MonattError *err) MONATT_MUST_CHECK;
-bool monatt_device_ring(int fd, int *ret_ring_fd, uint64_t *ret_size, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_device_ring(int fd, int *ret_ring_fd, uint64_t *ret_size,
+                        MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_boot_items(int fd, MonattBootItemPayload ret[MONATT_BOOT_ITEMS_MAXIMUM],
                               size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
-bool monatt_device_set_nonce(int fd, const uint8_t nonce[MONATT_NONCE_SIZE], MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_device_set_nonce(int fd, const uint8_t nonce[MONATT_NONCE_SIZE],
+                             MonattError *err) MONATT_MUST_CHECK;
 /* A memfd with what the guest sent last, as docs/formats/guest-list.md says. */
-bool monatt_device_guest_list(int fd, int *ret_fd, size_t *ret_size, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_device_guest_list(int fd, int *ret_fd, size_t *ret_size,
+                              MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
                          size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
 

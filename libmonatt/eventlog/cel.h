@@ -56,8 +56,8 @@ typedef struct MonattCelReplay {
 /* PCR start values of a PC client TPM: zeros, and all ones for PCR 17 to 22. */
 void monatt_cel_replay_init(MonattCelReplay *replay);
 /* Refuses: number not the next one, index out of range, a record's digest not its own hash. */
-bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry,
+                             MonattError *err) MONATT_MUST_CHECK;
 /* Whole log, or its first records records (UINT64_MAX: all). */
 bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
                            uint64_t records, MonattError *err) MONATT_MUST_CHECK;

@@ -35,39 +35,39 @@ char *monatt_gerror_message(const GError *error);
 
 /* One quote with the register values it covers: three parts that tpm2_checkquote can take. */
 typedef struct MonattQuote {
-    GBytes *attest;    /* TPMS_ATTEST, marshalled */
-    GBytes *signature; /* TPMT_SIGNATURE, marshalled */
-    uint16_t alg;      /* bank */
+    GBytes *attest;     /* TPMS_ATTEST, marshalled */
+    GBytes *signature;  /* TPMT_SIGNATURE, marshalled */
+    uint16_t alg;       /* bank */
     uint32_t selection; /* bit i: PCR i, as the values were taken (checked against attest) */
-    GBytes *values;    /* concatenated, one digest a selected PCR, ascending */
+    GBytes *values;     /* concatenated, one digest a selected PCR, ascending */
 } MonattQuote;
 void monatt_quote_free(MonattQuote *quote);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonattQuote, monatt_quote_free)
 
 /* The parts of one evidence file, before anything of them is believed. */
 typedef struct MonattEvidence {
-    GBytes *claims;      /* JWS compact */
+    GBytes *claims; /* JWS compact */
     MonattQuote *device_quote;
     MonattQuote *host_quote;
-    GBytes *log;         /* event log, CEL-TLV */
-    GBytes *host_log;    /* may be empty */
-    GBytes *opening;     /* r of the session's host commitment, 32 bytes; NULL when left out */
+    GBytes *log;      /* event log, CEL-TLV */
+    GBytes *host_log; /* may be empty */
+    GBytes *opening;  /* r of the session's host commitment, 32 bytes; NULL when left out */
 } MonattEvidence;
 void monatt_evidence_free(MonattEvidence *evidence);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonattEvidence, monatt_evidence_free)
 
 /* CMW collection (JSON, one line, no white space); free with g_bytes_unref(). */
-GBytes *monatt_evidence_serialize(const MonattEvidence *evidence, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+GBytes *monatt_evidence_serialize(const MonattEvidence *evidence,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Strict: sizes, exact members, canonical base64url, no white space, nothing behind. */
-MonattEvidence *monatt_evidence_parse(const void *bytes, size_t size, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+MonattEvidence *monatt_evidence_parse(const void *bytes, size_t size,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* One measurement in the claims' list m. */
 typedef struct MonattMeasurement {
-    char kind[32];      /* "boot", "tasks", "plugin" */
-    uint8_t index;      /* register */
-    uint64_t first;     /* event-log record numbers, inclusive; first > last: none */
+    char kind[32];  /* "boot", "tasks", "plugin" */
+    uint8_t index;  /* register */
+    uint64_t first; /* event-log record numbers, inclusive; first > last: none */
     uint64_t last;
     uint8_t digest[MONATT_SHA256_SIZE]; /* H over those records' encoded log entries */
 } MonattMeasurement;
@@ -75,16 +75,16 @@ typedef struct MonattMeasurement {
 
 /* C of the protocol: the payload of the evidence JWS. */
 typedef struct MonattClaims {
-    char suite[8];                       /* "S256" or "S384" */
-    uint8_t nonce[MONATT_NONCE_SIZE];    /* N3 */
-    uint8_t ask[48];                     /* H(ask3); zeros-length (ask_size 0) at the own socket */
+    char suite[8];                    /* "S256" or "S384" */
+    uint8_t nonce[MONATT_NONCE_SIZE]; /* N3 */
+    uint8_t ask[48];                  /* H(ask3); zeros-length (ask_size 0) at the own socket */
     size_t ask_size;
-    int64_t iat;                         /* seconds, UNIX */
+    int64_t iat; /* seconds, UNIX */
     uint8_t vid[MONATT_UUID_SIZE];
     uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
     uint64_t boot_count;
     uint64_t uptime_ns;
-    uint32_t rm;                         /* MONATT_MEASURE_* as asked */
+    uint32_t rm; /* MONATT_MEASURE_* as asked */
     MonattMeasurement m[MONATT_MEASUREMENTS_MAXIMUM];
     size_t m_count;
     uint8_t dek_name[MONATT_NAME_SIZE_TPM + 16]; /* TPM Name: algorithm and digest */
@@ -109,11 +109,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonattClaims, monatt_claims_free)
 size_t monatt_suite_digest_size(const char *suite); /* 32, 48, or 0 for an unknown suite */
 
 /* The payload octets; Q3 = H(octets).  The caller signs exactly these. */
-GBytes *monatt_claims_serialize(const MonattClaims *claims, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+GBytes *monatt_claims_serialize(const MonattClaims *claims,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Strict JSON: no duplicate or unknown member, integers only, eat_profile first. */
-MonattClaims *monatt_claims_parse(const void *bytes, size_t size, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+MonattClaims *monatt_claims_parse(const void *bytes, size_t size,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS
 

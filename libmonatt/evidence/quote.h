@@ -25,11 +25,11 @@ typedef struct MonattQuoteFacts {
  * sensitiveDataOrigin, ECC P-256/ECDSA-SHA256 or P-384/ECDSA-SHA384.  wanted_selection: bits. */
 gboolean monatt_quote_check(const MonattQuote *quote, GBytes *key_public,
                             const void *qualifying_data, size_t qualifying_size,
-                            uint32_t wanted_selection, MonattQuoteFacts *ret_facts, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                            uint32_t wanted_selection, MonattQuoteFacts *ret_facts,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* TPM Name of a marshalled TPMT_PUBLIC; ret_name: 50 bytes of room. */
-gboolean monatt_public_name(GBytes *key_public, uint8_t *ret_name, size_t *ret_size, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean monatt_public_name(GBytes *key_public, uint8_t *ret_name, size_t *ret_size,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* As PEM SubjectPublicKeyInfo, for tpm2_checkquote and openssl; free with g_free(). */
 char *monatt_public_to_pem(GBytes *key_public, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

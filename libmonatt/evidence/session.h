@@ -44,8 +44,8 @@ gboolean monatt_ca_init(const char *directory, GError **error) G_GNUC_WARN_UNUSE
 /* Checks the request (key form, attributes of SK, proof, nonce), issues; chain leaf first, up to
  * but not with the root; opening = r, 32 bytes. */
 gboolean monatt_ca_issue_session(const char *directory, const MonattSessionRequest *request,
-                                 STACK_OF(X509) **ret_chain, GBytes **ret_opening, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                 STACK_OF(X509) * *ret_chain, GBytes **ret_opening,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* What a session certificate says, after the chain was checked. */
 typedef struct MonattSessionCertificate {
@@ -57,9 +57,9 @@ typedef struct MonattSessionCertificate {
 } MonattSessionCertificate;
 void monatt_session_certificate_clear(MonattSessionCertificate *certificate);
 /* Chain to the anchor, validity at the time given (seconds, UNIX), EKU, extension. */
-gboolean monatt_session_certificate_check(STACK_OF(X509) *chain, X509 *anchor, int64_t at,
-                                          MonattSessionCertificate *ret, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean monatt_session_certificate_check(STACK_OF(X509) * chain, X509 *anchor, int64_t at,
+                                          MonattSessionCertificate *ret,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* hc for an opening r and host id I, with the suite's hash. */
 gboolean monatt_session_commitment(const char *suite, const void *opening, size_t opening_size,
                                    const char *host_id, uint8_t *ret, size_t *ret_size);

@@ -68,11 +68,11 @@ typedef enum MonattTaskView {
 typedef enum MonattReason {
     MONATT_REASON_NONE = 0,
     MONATT_REASON_WORKER_DIED = 1,
-    MONATT_REASON_NO_MEMORY = 2,      /* the wire gave no guest RAM */
-    MONATT_REASON_UNSUPPORTED = 3,    /* no VMCOREINFO, BTF …: text says which */
-    MONATT_REASON_TORN = 4,           /* lists still torn after the retries */
-    MONATT_REASON_BUDGET = 5,         /* a walk ran out of steps or time */
-    MONATT_REASON_STALLED = 6,        /* vCPUs did not run between scans */
+    MONATT_REASON_NO_MEMORY = 2,   /* the wire gave no guest RAM */
+    MONATT_REASON_UNSUPPORTED = 3, /* no VMCOREINFO, BTF …: text says which */
+    MONATT_REASON_TORN = 4,        /* lists still torn after the retries */
+    MONATT_REASON_BUDGET = 5,      /* a walk ran out of steps or time */
+    MONATT_REASON_STALLED = 6,     /* vCPUs did not run between scans */
     MONATT_REASON_PAUSED = 7,
 } MonattReason;
 typedef struct MonattTasksSummaryPayload {
@@ -95,7 +95,8 @@ typedef struct MonattTasksSummaryPayload {
 } MonattTasksSummaryPayload;
 
 /* 0x1902: u16 sub-check | u64 address | u32 pid | u32 tgid | u32 uid | u64 start ns |
- * u32 views that show it | u32 views that should and do not | u32 scans | text command | text why */
+ * u32 views that show it | u32 views that should and do not | u32 scans | text command | text why
+ */
 typedef struct MonattFindingPayload {
     uint16_t sub_check;
     uint64_t address;
@@ -106,7 +107,7 @@ typedef struct MonattFindingPayload {
     uint32_t views_present;
     uint32_t views_absent;
     uint32_t scans;
-    char command[MONATT_TEXT_MAXIMUM + 1]; /* from the guest: printable characters only */
+    char command[MONATT_TEXT_MAXIMUM + 1]; /* from the guest: printable only */
     char text[MONATT_TEXT_MAXIMUM + 1];
 } MonattFindingPayload;
 
@@ -149,8 +150,8 @@ typedef struct MonattReportPayload {
 #define MONATT_MEASURE_PLUGIN 0x4
 
 void monatt_locks_encode(MonattWriter *w, const MonattLocksPayload *payload);
-bool monatt_locks_decode(const MonattRecord *record, MonattLocksPayload *ret, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_locks_decode(const MonattRecord *record, MonattLocksPayload *ret,
+                         MonattError *err) MONATT_MUST_CHECK;
 void monatt_syscalls_encode(MonattWriter *w, const MonattSyscallsPayload *payload);
 bool monatt_syscalls_decode(const MonattRecord *record, MonattSyscallsPayload *ret,
                             MonattError *err) MONATT_MUST_CHECK;
@@ -158,14 +159,14 @@ void monatt_tasks_summary_encode(MonattWriter *w, const MonattTasksSummaryPayloa
 bool monatt_tasks_summary_decode(const MonattRecord *record, MonattTasksSummaryPayload *ret,
                                  MonattError *err) MONATT_MUST_CHECK;
 void monatt_finding_encode(MonattWriter *w, const MonattFindingPayload *payload);
-bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret,
+                           MonattError *err) MONATT_MUST_CHECK;
 void monatt_boot_item_encode(MonattWriter *w, const MonattBootItemPayload *payload);
 bool monatt_boot_item_decode(const MonattRecord *record, MonattBootItemPayload *ret,
                              MonattError *err) MONATT_MUST_CHECK;
 void monatt_report_encode(MonattWriter *w, const MonattReportPayload *payload);
-bool monatt_report_decode(const MonattRecord *record, MonattReportPayload *ret, MonattError *err)
-    MONATT_MUST_CHECK;
+bool monatt_report_decode(const MonattRecord *record, MonattReportPayload *ret,
+                          MonattError *err) MONATT_MUST_CHECK;
 
 const char *monatt_boot_item_kind_name(uint16_t kind); /* "kernel", "command-line" … */
 const char *monatt_task_view_name(uint8_t view);       /* "task list", "pid IDR" … */
