@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""check-docs.py: what the documents name must exist, as TAP.
+
+Files and functions in back-quotes, relative links, and the picture of the data's way, which must
+be the same in every document that shows it.  Reads only files that git tracks.
+"""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PICTURE_START = "guest register → hw-attest"
+
+
+def tracked():
+    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
+                           capture_output=True, text=True, check=True).stdout.split("\n")
+    return [n for n in names if n and os.path.isfile(os.path.join(ROOT, n))]
+
+
+def read(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+FILES = tracked()
+FOLDERS = {os.path.dirname(n) for n in FILES}
+SOURCES = "\n".join(read(n) for n in FILES
+                    if n.endswith((".c", ".h", ".py", ".S")) and n != "tests/docs/check-docs.py")
+DOCUMENTS = [n for n in FILES if n.endswith(".md")]
+
+
+def missing_files(text):
+    """`folder/file.c` in back-quotes, with an ending that a source file has."""
+    found = []
+    for name in re.findall(r"`([\w./-]+\.(?:c|h|py|md|S|build|json|sh))`", text):
+        if "/" in name and name not in FILES and not name.startswith(("/", "vm/", "build")):
+            found.append(name)
+    return found
+
+
+def missing_functions(text):
+    """`function()` in back-quotes must stand in some source file."""
+    return [name for name in re.findall(r"`([a-z_0-9]+)\(\)`", text)
+            if not re.search(r"\b" + name + r"\s*\(", SOURCES)]
+
+
+def broken_links(document, text):
+    found = []
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path = os.path.normpath(os.path.join(os.path.dirname(document), link))
+        if path not in FILES and path not in FOLDERS and not any(f.startswith(path + "/")
+                                                                 for f in FOLDERS):
+            found.append(link)
+    return found
+
+
+def pictures():
+    shown = {}
+    for document in DOCUMENTS:
+        for block in re.findall(r"```\n(.*?)```", read(document), re.DOTALL):
+            if block.startswith(PICTURE_START):
+                shown.setdefault(block, []).append(document)
+    return shown
+
+
+def main():
+    checks = []
+    for document in DOCUMENTS:
+        text = read(document)
+        checks.append((f"/docs/files/{document}", missing_files(text)))
+        checks.append((f"/docs/functions/{document}", missing_functions(text)))
+        checks.append((f"/docs/links/{document}", broken_links(document, text)))
+    shown = pictures()
+    checks.append(("/docs/one-picture", [] if len(shown) == 1 else
+                   [f"{len(shown)} different pictures: {list(shown.values())}"]))
+    sees = (missing_files("`hw-attest/no-such-file.c`"), missing_functions("`no_such_function()`"),
+            broken_links("README.md", "[x](docs/no-such.md)"))
+    checks.append(("/docs/can-fail", [] if all(sees) else ["a rule sees nothing"]))
+    print(f"1..{len(checks)}")
+    bad = 0
+    for number, (name, problems) in enumerate(checks, 1):
+        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
+        for problem in problems:
+            print(f"# {problem}")
+        bad += bool(problems)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
