@@ -36,7 +36,9 @@ def missing_files(text):
     """`folder/file.c` in back-quotes, with an ending that a source file has."""
     found = []
     for name in re.findall(r"`([\w./-]+\.(?:c|h|py|md|S|build|json|sh))`", text):
-        if "/" in name and name not in FILES and not name.startswith(("/", "vm/", "build")):
+        placeholder = re.search(r"[A-Z]{3}", name)  # NAME.c, NOUN.c
+        if ("/" in name and name not in FILES and not placeholder
+                and not name.startswith(("/", "vm/", "build"))):
             found.append(name)
     return found
 
