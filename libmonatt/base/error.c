@@ -111,8 +111,10 @@ bool monatt_error_prefix(MonattError *err, const char *format, ...)
         size_t length = strlen(context);
         memcpy(err->message, context, length + 1);
         /* Cutting the tail is allowed: the front says what failed on what. */
-        snprintf(err->message + length, sizeof(err->message) - length, ": %.*s",
-                 (int)sizeof(old) - 1, old);
+        size_t room = sizeof(err->message) - length;
+        if (room > sizeof(": ")) {
+            snprintf(err->message + length, room, ": %.*s", (int)(room - sizeof(": ")), old);
+        }
     }
     return false;
 }

@@ -36,7 +36,9 @@ static bool take(MonattReader *r, size_t size, const uint8_t **ret_bytes)
     }
     /* Subtraction, never a sum that could wrap. */
     if (size > r->end - r->position) {
-        return monatt_reader_fail(r, "needs %zu bytes, has %zu", size, r->end - r->position);
+        /* Not "return fail(…)": the compiler must see that success alone sets *ret_bytes. */
+        monatt_reader_fail(r, "needs %zu bytes, has %zu", size, r->end - r->position);
+        return false;
     }
     *ret_bytes = r->bytes + r->position;
     r->position += size;

@@ -19,6 +19,7 @@
 #include "libmonatt/base/writer.h"
 #include "libmonatt/formats/limits.h"
 
+#define MONATT_CEL_TLV_SIZE 5 /* T and L before each value */
 #define MONATT_CEL_TYPE_RECNUM 0
 #define MONATT_CEL_TYPE_PCR 1
 #define MONATT_CEL_TYPE_DIGESTS 3
@@ -55,9 +56,10 @@ typedef struct MonattCelReplay {
 } MonattCelReplay;
 /* PCR start values of a PC client TPM: zeros, and all ones for PCR 17 to 22. */
 void monatt_cel_replay_init(MonattCelReplay *replay);
-/* Refuses: number not the next one, index out of range, a record's digest not its own hash. */
-bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry,
-                             MonattError *err) MONATT_MUST_CHECK;
+/* Refuses (FORMAT): number not the next one, index out of range, a record's digest not its own
+ * hash, a host's record outside MR17 to MR22, a guest's extend inside, a reset but of MR16, MR23. */
+bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
+    MONATT_MUST_CHECK;
 /* Whole log, or its first records records (UINT64_MAX: all). */
 bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
                            uint64_t records, MonattError *err) MONATT_MUST_CHECK;

@@ -3,7 +3,8 @@
  * record-payloads.h - what stands in the payload of each "MTE1" record type
  *
  * Collector writes, verifier reads; both only through these functions, so the two cannot differ.
- * Text is u16 length + bytes, not terminated on the wire; the structs hold it terminated.
+ * Text is u16 length + bytes, not terminated on the wire; the structs hold it terminated.  It is
+ * printable ASCII: encode turns anything else into '?', decode refuses it.  Views ascend.
  * Every encode writes after monatt_record_begin(); every decode refuses trailing bytes.
  */
 #ifndef MONATT_FORMATS_RECORD_PAYLOADS_H
@@ -131,7 +132,8 @@ typedef struct MonattBootItemPayload {
 } MonattBootItemPayload;
 
 /* 0x2201: prev Q3 32 (zeros for the first of a boot) | N3 32 | u32 n | u32 rm bits | u16 count |
- * count x { u8 register, u64 first, u64 last } (event-log record numbers, inclusive) */
+ * count x { u8 register, u64 first, u64 last } (event-log record numbers, inclusive; a register
+ * without records has no range) */
 #define MONATT_REPORT_RANGES 8
 typedef struct MonattReportPayload {
     uint8_t previous[MONATT_SHA256_SIZE];

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cel-replay.c - computes from an event log what the registers must hold
+ *
+ * Knows who may write where: a log that shows a guest in MR17 to MR22, or the host elsewhere, is
+ * refused although its hashes are right.  Must never believe a digest that it can compute.
+ */
+#include "libmonatt/eventlog/cel.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+#include "libmonatt/base/text.h"
+
+static bool hash(const EVP_MD *md, const void *bytes, size_t size, uint8_t *digest,
+                 MonattError *err)
+{
+    unsigned length = 0;
+    if (EVP_Digest(size > 0 ? bytes : "", size, digest, &length, md, NULL) != 1) {
+        return monatt_error_set(err, MONATT_ERROR_INTERNAL, "event log: libcrypto cannot hash");
+    }
+    return true;
+}
+
+/* TPM 2.0 Part 3, 22.2: PCR := H(PCR || digest) */
+static bool extend(const EVP_MD *md, uint8_t *value, const uint8_t *digest, size_t size,
+                   MonattError *err)
+{
+    uint8_t both[2 * MONATT_SHA384_SIZE];
+    memcpy(both, value, size);
+    memcpy(both + size, digest, size);
+    return hash(md, both, 2 * size, value, err);
+}
+
+void monatt_cel_replay_init(MonattCelReplay *replay)
+{
+    memset(replay, 0, sizeof(*replay));
+    /* TCG PC Client Platform TPM Profile 1.05, table 6; what swtpm shows after Startup(CLEAR). */
+    for (size_t i = MONATT_EVIDENCE_FIRST; i <= MONATT_EVIDENCE_LAST; i++) {
+        memset(replay->sha256[i], 0xff, MONATT_SHA256_SIZE);
+        memset(replay->sha384[i], 0xff, MONATT_SHA384_SIZE);
+    }
+}
+
+static bool refuse(const MonattCelEntry *entry, MonattError *err, const char *why)
+{
+    return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: record %llu of MR%u: %s",
+                            (unsigned long long)entry->number, entry->index, why);
+}
+
+static bool check_rules(const MonattCelReplay *replay, const MonattCelEntry *entry,
+                        MonattError *err)
+{
+    if (entry->number != replay->records) {
+        return monatt_error_set(
+            err, MONATT_ERROR_FORMAT, "event log: record %llu where record %llu must stand",
+            (unsigned long long)entry->number, (unsigned long long)replay->records);
+    }
+    if (entry->index >= MONATT_REGISTER_COUNT) {
+        return refuse(entry, err, "no such register");
+    }
+    bool evidence = entry->index >= MONATT_EVIDENCE_FIRST && entry->index <= MONATT_EVIDENCE_LAST;
+    switch (entry->content_type) {
+    case MONATT_CEL_RECORD:
+        if (!evidence) {
+            return refuse(entry, err, "a host record in a register of the guest");
+        }
+        if (!entry->has_sha256 || !entry->has_sha384) {
+            return refuse(entry, err, "a host record must have a digest for each bank");
+        }
+        return true;
+    case MONATT_CEL_GUEST:
+        if (evidence) {
+            return refuse(entry, err, "a guest's extend in a register of the host");
+        }
+        if (!entry->has_sha256 && !entry->has_sha384) {
+            return refuse(entry, err, "an extend without a digest");
+        }
+        return true;
+    case MONATT_CEL_RESET:
+        if (entry->index != MONATT_REGISTER_DEBUG && entry->index != MONATT_REGISTER_APPLICATION) {
+            return refuse(entry, err, "only MR16 and MR23 can be reset");
+        }
+        if (entry->has_sha256 || entry->has_sha384 || entry->content_size != 0) {
+            return refuse(entry, err, "a reset with digests or content");
+        }
+        return true;
+    default:
+        return refuse(entry, err, "content of an unknown type");
+    }
+}
+
+static bool check_own_digests(const MonattCelEntry *entry, MonattError *err)
+{
+    uint8_t digest[MONATT_SHA384_SIZE];
+    if (!hash(EVP_sha256(), entry->content, entry->content_size, digest, err)) {
+        return false;
+    }
+    if (!monatt_bytes_equal(digest, entry->sha256, MONATT_SHA256_SIZE)) {
+        return refuse(entry, err, "SHA-256 digest is not that of the record");
+    }
+    if (!hash(EVP_sha384(), entry->content, entry->content_size, digest, err)) {
+        return false;
+    }
+    if (!monatt_bytes_equal(digest, entry->sha384, MONATT_SHA384_SIZE)) {
+        return refuse(entry, err, "SHA-384 digest is not that of the record");
+    }
+    return true;
+}
+
+bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
+{
+    if (!check_rules(replay, entry, err) ||
+        (entry->content_type == MONATT_CEL_RECORD && !check_own_digests(entry, err))) {
+        return false;
+    }
+    if (entry->content_type == MONATT_CEL_RESET) {
+        memset(replay->sha256[entry->index], 0, MONATT_SHA256_SIZE);
+        memset(replay->sha384[entry->index], 0, MONATT_SHA384_SIZE);
+    } else {
+        if ((entry->has_sha256 && !extend(EVP_sha256(), replay->sha256[entry->index], entry->sha256,
+                                          MONATT_SHA256_SIZE, err)) ||
+            (entry->has_sha384 && !extend(EVP_sha384(), replay->sha384[entry->index], entry->sha384,
+                                          MONATT_SHA384_SIZE, err))) {
+            return false;
+        }
+        replay->extends[entry->index]++;
+    }
+    replay->records++;
+    /* An entry has one encoding only, so its size is known without the bytes. */
+    replay->bytes += MONATT_CEL_TLV_SIZE + 8 + MONATT_CEL_TLV_SIZE + 4 + MONATT_CEL_TLV_SIZE +
+                     (entry->has_sha256 ? MONATT_CEL_TLV_SIZE + MONATT_SHA256_SIZE : 0) +
+                     (entry->has_sha384 ? MONATT_CEL_TLV_SIZE + MONATT_SHA384_SIZE : 0) +
+                     MONATT_CEL_TLV_SIZE + entry->content_size;
+    return true;
+}
+
+bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
+                           uint64_t records, MonattError *err)
+{
+    MonattReader r;
+    uint64_t done = 0;
+    monatt_reader_init(&r, "event log", bytes, size, err);
+    /* Ends: each round consumes at least one byte of the range. */
+    while (done < records && monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        if (!monatt_cel_next(&r, &entry) || !monatt_cel_replay_entry(replay, &entry, err)) {
+            return false;
+        }
+        done++;
+    }
+    if (records != UINT64_MAX && done < records) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT,
+                                "event log: ends after %llu records, %llu are wanted",
+                                (unsigned long long)done, (unsigned long long)records);
+    }
+    return true;
+}
