@@ -71,7 +71,7 @@ static bool word_parse(const char *word, Options *options)
     return false;
 }
 
-bool options_parse(int count, char *const words[], Options *ret_options, MonattError *err)
+bool options_parse(int count, const char *const words[], Options *ret_options, MonattError *err)
 {
     Options options = {
         .ring_fd = -1,

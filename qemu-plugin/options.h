@@ -18,7 +18,7 @@ typedef struct Options {
 } Options;
 
 /* USAGE, with the words that are possible as the hint, for anything else. */
-bool options_parse(int count, char *const words[], Options *ret_options,
+bool options_parse(int count, const char *const words[], Options *ret_options,
                    MonattError *err) MONATT_MUST_CHECK;
 
 #endif

@@ -60,7 +60,7 @@ static bool install(uint64_t id, const qemu_info_t *info, int argc, char **argv,
                                 "plugin: target '%.32s': only the x86_64 system emulator is known",
                                 info->target_name);
     }
-    if (!options_parse(argc, argv, &options, err) ||
+    if (!options_parse(argc, (const char *const *)argv, &options, err) ||
         !monatt_plugin_ring_map(options.ring_fd, true, &ring, err)) {
         return false;
     }
