@@ -32,9 +32,9 @@
 #define RECORD_WORDS (MONATT_PLUGIN_RING_RECORD_SIZE / 8)
 #define PAGE_SIZE 4096
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
-/* A reader that finds each record overwritten while it copies gives up: the producer would need
- * to write a record every few ns, so this is not a producer of ours. */
-#define TORN_MAXIMUM 64
+/* A reader that still finds records overwritten under its hands after it has stepped over a whole
+ * ring of them gives up: no producer of ours writes that fast. */
+#define TORN_MAXIMUM 32
 
 _Static_assert((MONATT_PLUGIN_RING_CAPACITY & (MONATT_PLUGIN_RING_CAPACITY - 1)) == 0,
                "the slot of a record is its number masked");
@@ -356,6 +356,7 @@ bool monatt_plugin_ring_next(const MonattPluginRing *ring, uint32_t vcpu,
         return monatt_error_set(err, MONATT_ERROR_USAGE, "plugin ring: vCPU %u of %u", vcpu,
                                 ring->vcpus);
     }
+    uint64_t step = 1;
     for (unsigned attempt = 0; attempt < TORN_MAXIMUM; attempt++) {
         uint64_t head = __atomic_load_n(head_of(ring, vcpu), __ATOMIC_ACQUIRE);
         if (head < cursor->next) {
@@ -379,14 +380,19 @@ bool monatt_plugin_ring_next(const MonattPluginRing *ring, uint32_t vcpu,
         copy_words(words, slot, RECORD_WORDS);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         uint64_t after = __atomic_load_n(&slot[0], __ATOMIC_RELAXED);
-        cursor->next++;
-        if (before == cursor->next && after == before) {
+        if (before == cursor->next + 1 && after == before) {
+            cursor->next++;
             *ret_some = true;
             return record_parse(words, ret_record, err);
         }
-        cursor->lost++;
+        /* The producer is right behind: one step would only lead to its next slot. */
+        uint64_t left = head - cursor->next;
+        step = step < left ? step : left;
+        cursor->next += step;
+        cursor->lost += step;
+        step *= 2;
     }
     return monatt_error_set(err, MONATT_ERROR_LIMIT,
-                            "plugin ring: vCPU %u: %u records in a row were torn", vcpu,
+                            "plugin ring: vCPU %u: overtaken %u times in a row", vcpu,
                             TORN_MAXIMUM);
 }
