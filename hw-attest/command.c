@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * command.c - the guest's registers and commands; must never wait
+ */
+#include "hw-attest/command.h"
+
+#include <string.h>
+#include "hw-attest/device.h"
+#include "libmonatt/eventlog/cel.h"
+
+void command_init(Command *command)
+{
+    memset(command, 0, sizeof(*command));
+}
+
+void command_new_boot(Command *command)
+{
+    command->error = MONATT_ERR_NONE;
+    command->index = 0;
+    command->data_size = 0;
+    command->list_open = false;
+    command->list_size = 0;
+    memset(command->data, 0, sizeof(command->data));
+}
+
+void command_begin_update(Command *command)
+{
+    command->sequence++;
+}
+
+void command_end_update(Command *command)
+{
+    command->sequence++;
+}
+
+static uint32_t error_of(const MonattError *err)
+{
+    switch (err->code) {
+    case MONATT_ERROR_LIMIT:
+        return MONATT_ERR_INDEX;
+    case MONATT_ERROR_PERMISSION:
+        return MONATT_ERR_LOCALITY;
+    case MONATT_ERROR_BUSY:
+        return MONATT_ERR_BUSY;
+    default:
+        return MONATT_ERR_FAULT;
+    }
+}
+
+static uint32_t extend(Device *device, uint32_t banks)
+{
+    Command *command = &device->command;
+    size_t used = 0;
+    const uint8_t *sha256 = NULL;
+    const uint8_t *sha384 = NULL;
+    if (banks & MONATT_CMD_EXTEND_SHA256) {
+        sha256 = command->data;
+        used += MONATT_SHA256_SIZE;
+    }
+    if (banks & MONATT_CMD_EXTEND_SHA384) {
+        sha384 = command->data + used;
+        used += MONATT_SHA384_SIZE;
+    }
+    MonattError err = {0};
+    uint64_t number;
+    /* The register's owner first: a guest must not learn from sizes which errors come when. */
+    if (!registers_check(command->index, REGISTERS_GUEST, &err)) {
+        return error_of(&err);
+    }
+    if (command->data_size < used || command->data_size > sizeof(command->data)) {
+        return MONATT_ERR_SIZE;
+    }
+    if (!device_extend(device, REGISTERS_GUEST, command->index, sha256, sha384, MONATT_CEL_GUEST,
+                       command->data + used, command->data_size - used, &number, &err)) {
+        return error_of(&err);
+    }
+    return MONATT_ERR_NONE;
+}
+
+static uint32_t reset_register(Device *device)
+{
+    MonattError err = {0};
+    return device_reset_register(device, device->command.index, &err) ? MONATT_ERR_NONE
+                                                                      : error_of(&err);
+}
+
+static uint32_t list_append(Command *command)
+{
+    if (!command->list_open) {
+        return MONATT_ERR_SEQUENCE;
+    }
+    if (command->data_size > sizeof(command->data) ||
+        command->data_size > sizeof(command->list) - command->list_size) {
+        return MONATT_ERR_SIZE;
+    }
+    memcpy(command->list + command->list_size, command->data, command->data_size);
+    command->list_size += command->data_size;
+    return MONATT_ERR_NONE;
+}
+
+static uint32_t list_end(Device *device)
+{
+    Command *command = &device->command;
+    if (!command->list_open) {
+        return MONATT_ERR_SEQUENCE;
+    }
+    command->list_open = false;
+    memcpy(device->guest_list, command->list, command->list_size);
+    device->guest_list_size = command->list_size;
+    device_post(device, MONATT_EVENT_GUEST_LIST, command->list_size);
+    return MONATT_ERR_NONE;
+}
+
+static uint32_t execute(Device *device, uint32_t command)
+{
+    switch (command) {
+    case MONATT_CMD_EXTEND_SHA256:
+    case MONATT_CMD_EXTEND_SHA384:
+    case MONATT_CMD_EXTEND_BOTH:
+        return extend(device, command);
+    case MONATT_CMD_RESET_REGISTER:
+        return reset_register(device);
+    case MONATT_CMD_LIST_BEGIN:
+        device->command.list_open = true;
+        device->command.list_size = 0;
+        return MONATT_ERR_NONE;
+    case MONATT_CMD_LIST_APPEND:
+        return list_append(&device->command);
+    case MONATT_CMD_LIST_END:
+        return list_end(device);
+    default:
+        return MONATT_ERR_COMMAND;
+    }
+}
+
+static uint32_t status(Device *device)
+{
+    MonattError err = {0};
+    if (device->tpm_gone || device->tpm_differs) {
+        return MONATT_STATUS_FAULT;
+    }
+    if (!device_ready(device, &err) ||
+        device->pipe.enqueued - device->pipe.synced >= PIPE_ENTRIES) {
+        return MONATT_STATUS_BUSY;
+    }
+    return MONATT_STATUS_READY;
+}
+
+static void put(uint8_t *bytes, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+/* The 4-byte cell of BAR0 at a multiple of 4 below the nonce. */
+static uint32_t control_word(Device *device, uint32_t offset)
+{
+    switch (offset) {
+    case MONATT_REG_MAGIC:
+        return MONATT_MAGIC;
+    case MONATT_REG_VERSION:
+        return MONATT_MAP_VERSION;
+    case MONATT_REG_CAPABILITIES:
+        return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST;
+    case MONATT_REG_STATUS:
+        return status(device);
+    case MONATT_REG_ERROR:
+        return device->command.error;
+    case MONATT_REG_INDEX:
+        return device->command.index;
+    case MONATT_REG_DATA_SIZE:
+        return device->command.data_size;
+    case MONATT_REG_PENDING:
+        return (uint32_t)(device->pipe.enqueued - device->pipe.synced);
+    case MONATT_REG_BOOT_COUNT:
+        return (uint32_t)device->boot_count;
+    default:
+        return 0;
+    }
+}
+
+static void bar0_cell(Device *device, uint32_t offset, uint8_t cell[8])
+{
+    memset(cell, 0, 8);
+    if (offset < MONATT_REG_NONCE) {
+        put(cell, control_word(device, offset), 4);
+        put(cell + 4, control_word(device, offset + 4), 4);
+    } else if (offset < MONATT_REG_NONCE + MONATT_NONCE_SIZE) {
+        memcpy(cell, device->command.nonce + (offset - MONATT_REG_NONCE), 8);
+    } else if (offset >= MONATT_REG_DATA && offset < MONATT_REG_DATA + MONATT_DATA_SIZE) {
+        memcpy(cell, device->command.data + (offset - MONATT_REG_DATA), 8);
+    }
+}
+
+static void bar2_cell(const Device *device, uint32_t offset, uint8_t cell[8])
+{
+    memset(cell, 0, 8);
+    if (offset == MONATT_BAR2_SEQUENCE) {
+        put(cell, device->command.sequence, 4);
+        put(cell + 4, MONATT_REGISTER_COUNT, 4);
+        return;
+    }
+    if (offset < MONATT_BAR2_ENTRY) {
+        return;
+    }
+    uint32_t index = (offset - MONATT_BAR2_ENTRY) / MONATT_BAR2_ENTRY_SIZE;
+    uint32_t inside = (offset - MONATT_BAR2_ENTRY) % MONATT_BAR2_ENTRY_SIZE;
+    if (index >= MONATT_REGISTER_COUNT) {
+        return;
+    }
+    const Register *mr = &device->registers.mr[index];
+    uint8_t entry[MONATT_BAR2_ENTRY_SIZE];
+    memcpy(entry + MONATT_ENTRY_SHA256, mr->sha256, sizeof(mr->sha256));
+    memcpy(entry + MONATT_ENTRY_SHA384, mr->sha384, sizeof(mr->sha384));
+    put(entry + MONATT_ENTRY_EXTENDS, mr->extends, 8);
+    put(entry + MONATT_ENTRY_SYNCED, mr->synced, 8);
+    memcpy(cell, entry + inside, 8);
+}
+
+static bool valid(uint32_t offset, uint32_t size)
+{
+    return (size == 1 || size == 2 || size == 4 || size == 8) && offset % size == 0 &&
+           offset < MONATT_BAR0_SIZE;
+}
+
+uint64_t command_read(Device *device, unsigned bar, uint32_t offset, uint32_t size)
+{
+    uint8_t cell[8];
+    if (!valid(offset, size)) {
+        return UINT64_MAX;
+    }
+    reset_guest_used(&device->reset);
+    if (bar == 0) {
+        bar0_cell(device, offset & ~7u, cell);
+    } else {
+        bar2_cell(device, offset & ~7u, cell);
+    }
+    uint64_t value = 0;
+    for (uint32_t i = size; i > 0; i--) {
+        value = value << 8 | cell[(offset & 7u) + i - 1];
+    }
+    return value;
+}
+
+void command_write(Device *device, unsigned bar, uint32_t offset, uint64_t value, uint32_t size)
+{
+    Command *command = &device->command;
+    if (bar != 0 || !valid(offset, size)) {
+        return;
+    }
+    reset_guest_used(&device->reset);
+    if (offset >= MONATT_REG_DATA && offset < MONATT_REG_DATA + MONATT_DATA_SIZE) {
+        put(command->data + (offset - MONATT_REG_DATA), value, size);
+        return;
+    }
+    if (size != 4) {
+        return;
+    }
+    switch (offset) {
+    case MONATT_REG_COMMAND:
+        command->error = execute(device, (uint32_t)value);
+        break;
+    case MONATT_REG_INDEX:
+        command->index = (uint32_t)value;
+        break;
+    case MONATT_REG_DATA_SIZE:
+        command->data_size = (uint32_t)value;
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.h - the device's end of vm/UUID/control.sock
+ */
+#ifndef HW_ATTEST_CONTROL_H
+#define HW_ATTEST_CONTROL_H
+
+#include <stdbool.h>
+#include "hw-attest/device.h"
+#include "hw-attest/tpm-backend.h"
+
+#define CONTROL_CONNECTIONS 8
+#define CONTROL_WAIT_MS 8000 /* for disk or swtpm; below the callers' own 10 s */
+
+typedef struct Control {
+    int listen_fd;
+    int wake_fd;
+    int log_fd;            /* eventlog.cel; only opened again, read-only */
+    const TpmBackend *tpm; /* its public keys only, fixed after set-up */
+    uint64_t events_sent;
+    struct {
+        int fd; /* -1: free */
+        bool subscribed;
+    } connections[CONTROL_CONNECTIONS];
+    MonattControlMessage request; /* one at a time */
+} Control;
+
+/* listen_fd, wake_fd and log_fd stay the caller's. */
+void control_init(Control *control, int listen_fd, int wake_fd, int log_fd, const TpmBackend *tpm);
+/* The control thread: until device->ending, whose event it still sends. */
+void control_run(Control *control, Device *device);
+/* One request on a connection; false: the connection is to be closed.  For tests too. */
+bool control_serve_one(Control *control, Device *device, size_t slot);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * device.h - one VM's device: what its threads share
+ *
+ * Threads: wire (answers the guest, from memory only), control, qmp, log, tpm.  One lock over
+ * everything here; it is never held over a system call that can wait.  `changed` is broadcast
+ * whenever a cursor, a fault or the boot moves.
+ */
+#ifndef HW_ATTEST_DEVICE_H
+#define HW_ATTEST_DEVICE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "hw-attest/command.h"
+#include "hw-attest/guest-ram.h"
+#include "hw-attest/pci-config.h"
+#include "hw-attest/pipe.h"
+#include "hw-attest/registers.h"
+#include "hw-attest/reset.h"
+#include "libmonatt/control/control.h"
+
+/* Shared with the attach service, which kills a device that stalls (service.c). */
+typedef struct DeviceHeartbeat {
+    atomic_uint ticks;     /* the qmp thread: at least one in 500 ms */
+    atomic_uint wire_busy; /* odd: the wire thread works on a message; the count moves with each */
+} DeviceHeartbeat;
+
+/* A quote asked by the control thread, made by the tpm thread at its place in the pipe. */
+typedef struct DeviceQuoteJob {
+    enum { QUOTE_IDLE, QUOTE_ASKED, QUOTE_RUNNING, QUOTE_DONE, QUOTE_FAILED } state;
+    bool abandoned;    /* the asker gave up: the tpm thread resets to idle */
+    uint64_t position; /* records before it */
+    uint16_t alg;
+    size_t qualifying_size;
+    uint8_t qualifying[64];
+    MonattDeviceQuote quote; /* values, log_records filled when asked */
+    MonattError error;
+} DeviceQuoteJob;
+
+typedef struct Device {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+
+    /* Fixed after set-up. */
+    uint8_t vid[MONATT_UUID_SIZE];
+    char name[MONATT_NAME_SIZE];
+    uint8_t accelerator;
+    uint32_t item_count;
+    MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
+    int ring_fd; /* -1: no plugin */
+    uint64_t ring_size;
+    uint64_t start_boottime_ns;
+    DeviceHeartbeat *heartbeat; /* may be NULL in tests */
+
+    /* Under the lock. */
+    Registers registers;
+    Pipe pipe;
+    Reset reset;
+    Command command;
+    PciConfig config;
+    GuestRam ram;
+    bool resetting; /* the tpm thread makes a new boot: extends answer busy */
+    bool ending;    /* the wire closed */
+    bool tpm_gone;
+    bool tpm_differs;
+    bool log_failed;
+    bool log_writing; /* the log thread is in a write, without the lock */
+    bool wire_failed;
+    bool qmp_open; /* QEMU's end of the monitor is there */
+    uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
+    uint64_t boot_count;
+    uint64_t log_bytes;    /* of `pipe.logged` records */
+    uint64_t durable;      /* records that fdatasync has covered */
+    uint64_t synced_bytes; /* of the log, at `pipe.synced` */
+    bool stopped;
+    int64_t stopped_since_ns;
+    uint64_t paused_ns;
+    uint32_t qemu_pid;
+    size_t vcpu_count;
+    uint32_t vcpus[MONATT_VCPUS_MAXIMUM];
+    DeviceQuoteJob quote;
+    size_t guest_list_size; /* 0: none */
+    uint8_t guest_list[MONATT_GUEST_LIST_MAXIMUM];
+
+    /* Events for subscribers, a ring; the control thread sends them. */
+    uint64_t events_posted;
+    struct {
+        uint16_t event;
+        uint64_t detail;
+    } events[16];
+    int wake_fd; /* eventfd of the control thread; -1 in tests */
+} Device;
+
+/* Heap: about 1.7 MB.  NULL when there is no memory. */
+Device *device_new(void);
+void device_free(Device *device);
+
+int64_t device_now_ms(void);       /* CLOCK_MONOTONIC */
+uint64_t device_boottime_ns(void); /* CLOCK_BOOTTIME */
+
+/* The caller holds the lock for everything below. */
+uint32_t device_fault(const Device *device); /* MonattDeviceFault, the worst one */
+void device_post(Device *device, MonattDeviceEvent event, uint64_t detail);
+/* A new boot was seen: the tpm thread does the work, extends are busy until then. */
+void device_begin_reset(Device *device);
+/* The registers' side of a new boot; called once log and swtpm are fresh. */
+void device_finish_reset(Device *device, uint64_t boot_count,
+                         const uint8_t seed[MONATT_BOOT_SEED_SIZE]);
+/* Why an extend cannot be taken now: BUSY or FAULT; true when it can. */
+bool device_ready(Device *device, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * One extend: register, then pipe.  content is copied.  Errors of registers_extend(),
+ * device_ready() and BUSY when the pipe is full; nothing has happened then.
+ */
+bool device_extend(Device *device, RegistersParty party, uint32_t index, const uint8_t *sha256,
+                   const uint8_t *sha384, uint8_t content_type, const void *content, size_t size,
+                   uint64_t *ret_number, MonattError *err) MONATT_MUST_CHECK;
+bool device_reset_register(Device *device, uint32_t index, MonattError *err) MONATT_MUST_CHECK;
+void device_status(Device *device, MonattDeviceStatus *ret);
+
+#endif

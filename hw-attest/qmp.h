@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * qmp.h - the device's own monitor of QEMU: resets, stops, vCPU threads
+ *
+ * Its socket comes from the launcher.  QEMU is not trusted to send sane JSON: lines are bounded.
+ */
+#ifndef HW_ATTEST_QMP_H
+#define HW_ATTEST_QMP_H
+
+#include "hw-attest/device.h"
+
+#define QMP_LINE_MAXIMUM (64 * 1024) /* query-cpus-fast of 256 vCPUs: about 50 KB */
+
+typedef struct Qmp {
+    int fd;
+    size_t used;
+    bool overlong; /* the rest of a line that was too long is dropped */
+    char line[QMP_LINE_MAXIMUM];
+} Qmp;
+
+void qmp_init(Qmp *qmp, int fd);
+/* The qmp thread: until device->ending; beats the heartbeat even when QEMU is silent. */
+void qmp_run(Qmp *qmp, Device *device);
+/* One line without its end; for tests and the fuzzer.  Returns a command to send, or NULL. */
+const char *qmp_line(Device *device, const char *line, size_t size);
+
+#endif

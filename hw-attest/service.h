@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * service.h - the attach service: one device process a VM, watched and cleaned up after
+ */
+#ifndef HW_ATTEST_SERVICE_H
+#define HW_ATTEST_SERVICE_H
+
+#include "hw-attest/vm.h"
+
+#define SERVICE_UIDS_MAXIMUM 16
+#define SERVICE_VMS_MAXIMUM 256
+
+typedef struct ServiceOptions {
+    VmOptions vm;
+    bool private_vm; /* ends with its only VM */
+    int ready_fd;    /* -1, or gets one byte when launchers may connect */
+    size_t uid_count;
+    uint32_t uids[SERVICE_UIDS_MAXIMUM]; /* besides root and our own */
+} ServiceOptions;
+
+/* Until SIGTERM or SIGINT (devices live on), or with private_vm until the VM ended. */
+bool service_run(const ServiceOptions *options, MonattError *err) MONATT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tpm-backend.c - extends, quotes and resets, in the pipe's order
+ *
+ * A TPM that does not answer is waited for: no deadline here ever makes an extend happen twice.
+ * Whoever waits for this thread has a deadline of his own.
+ */
+#include "hw-attest/tpm-backend.h"
+
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <tss2/tss2_mu.h>
+#include <tss2/tss2_rc.h>
+#include "hw-attest/tpm-keys.h"
+#include "libmonatt/base/log.h"
+#include "libmonatt/eventlog/cel.h"
+
+static bool failed(TSS2_RC rc, const char *what, MonattError *err)
+{
+    return monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: %s: %s (%#x)", what, Tss2_RC_Decode(rc),
+                            rc);
+}
+
+static bool set_locality(TpmBackend *tpm, uint8_t locality)
+{
+    tpm->socket.locality = locality;
+    return true;
+}
+
+bool tpm_backend_read_pcrs(TpmBackend *tpm, uint16_t alg,
+                           uint8_t ret[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE], MonattError *err)
+{
+    uint32_t wanted = (1u << MONATT_REGISTER_COUNT) - 1;
+    /* TPM 2.0 Part 3, 22.4: at most 8 digests come back, the selection says which (D05). */
+    for (unsigned round = 0; wanted != 0 && round < MONATT_REGISTER_COUNT; round++) {
+        TPML_PCR_SELECTION selection = {.count = 1};
+        selection.pcrSelections[0].hash = alg;
+        selection.pcrSelections[0].sizeofSelect = 3;
+        for (unsigned i = 0; i < 3; i++) {
+            selection.pcrSelections[0].pcrSelect[i] = (BYTE)(wanted >> (8 * i));
+        }
+        TPML_PCR_SELECTION *got = NULL;
+        TPML_DIGEST *values = NULL;
+        TSS2_RC rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
+                                   NULL, &got, &values);
+        if (rc != TSS2_RC_SUCCESS) {
+            return failed(rc, "PCR_Read", err);
+        }
+        uint32_t before = wanted;
+        unsigned next = 0;
+        for (unsigned i = 0; i < MONATT_REGISTER_COUNT && got->count == 1; i++) {
+            bool selected = got->pcrSelections[0].pcrSelect[i / 8] >> (i % 8) & 1;
+            if (selected && (wanted >> i & 1) && next < values->count &&
+                values->digests[next].size <= MONATT_SHA384_SIZE) {
+                memset(ret[i], 0, MONATT_SHA384_SIZE);
+                memcpy(ret[i], values->digests[next].buffer, values->digests[next].size);
+                next++;
+                wanted &= ~(1u << i);
+            }
+        }
+        Esys_Free(got);
+        Esys_Free(values);
+        if (wanted == before) {
+            break;
+        }
+    }
+    if (wanted != 0) {
+        return monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: PCR_Read: bank %#x has no PCRs %#x",
+                                alg, wanted);
+    }
+    return true;
+}
+
+static bool read_reset_count(TpmBackend *tpm, MonattError *err)
+{
+    TPMS_TIME_INFO *info = NULL;
+    TSS2_RC rc = Esys_ReadClock(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info);
+    if (rc != TSS2_RC_SUCCESS) {
+        return failed(rc, "ReadClock", err);
+    }
+    tpm->reset_count = info->clockInfo.resetCount;
+    Esys_Free(info);
+    return true;
+}
+
+/* Both banks against start values: a swtpm that was used by somebody else is not ours. */
+static bool check_start_values(TpmBackend *tpm, MonattError *err)
+{
+    uint8_t values[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE];
+    Registers start;
+    registers_init(&start);
+    for (unsigned bank = 0; bank < 2; bank++) {
+        uint16_t alg = bank == 0 ? MONATT_ALG_SHA256 : MONATT_ALG_SHA384;
+        size_t size = bank == 0 ? MONATT_SHA256_SIZE : MONATT_SHA384_SIZE;
+        if (!tpm_backend_read_pcrs(tpm, alg, values, err)) {
+            return false;
+        }
+        for (unsigned i = 0; i < MONATT_REGISTER_COUNT; i++) {
+            const uint8_t *expected = bank == 0 ? start.mr[i].sha256 : start.mr[i].sha384;
+            if (!monatt_bytes_equal(values[i], expected, size)) {
+                return monatt_error_set(err, MONATT_ERROR_FAULT,
+                                        "swtpm: PCR %u: not at its start value after a reset", i);
+            }
+        }
+    }
+    return true;
+}
+
+static bool startup(TpmBackend *tpm, MonattError *err)
+{
+    TSS2_RC rc = Esys_Startup(tpm->esys, TPM2_SU_CLEAR);
+    if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE) {
+        return failed(rc, "Startup", err);
+    }
+    return read_reset_count(tpm, err) && check_start_values(tpm, err) && tpm_keys_create(tpm, err);
+}
+
+bool tpm_backend_start(TpmBackend *tpm, MonattError *err)
+{
+    int64_t until = device_now_ms() + TPM_BACKEND_CONNECT_MS;
+    const struct timespec pause = {.tv_nsec = 5000000};
+    while (!tpm_socket_open(&tpm->socket, tpm->path, err)) {
+        if (device_now_ms() > until || err->code == MONATT_ERROR_LIMIT) {
+            return false;
+        }
+        nanosleep(&pause, NULL); /* swtpm gives no word when it listens on a path */
+    }
+    monatt_error_clear(err);
+    TSS2_RC rc = Esys_Initialize(&tpm->esys, (TSS2_TCTI_CONTEXT *)&tpm->socket.common, NULL);
+    if (rc != TSS2_RC_SUCCESS) {
+        tpm->esys = NULL;
+        tpm_backend_stop(tpm);
+        return failed(rc, "ESYS", err);
+    }
+    if (!startup(tpm, err)) {
+        tpm_backend_stop(tpm);
+        return false;
+    }
+    return true;
+}
+
+void tpm_backend_stop(TpmBackend *tpm)
+{
+    Esys_Finalize(&tpm->esys);
+    tpm->esys = NULL;
+    tpm_socket_close(&tpm->socket);
+}
+
+static bool extend(TpmBackend *tpm, const PipeEntry *entry, MonattError *err)
+{
+    ESYS_TR pcr = ESYS_TR_PCR0 + entry->index;
+    TSS2_RC rc;
+    set_locality(tpm, entry->host ? 2 : 0);
+    if (entry->content_type == MONATT_CEL_RESET) {
+        rc = Esys_PCR_Reset(tpm->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE);
+    } else {
+        TPML_DIGEST_VALUES digests = {.count = 0};
+        if (entry->has_sha256) {
+            digests.digests[digests.count].hashAlg = TPM2_ALG_SHA256;
+            memcpy(digests.digests[digests.count++].digest.sha256, entry->sha256,
+                   MONATT_SHA256_SIZE);
+        }
+        if (entry->has_sha384) {
+            digests.digests[digests.count].hashAlg = TPM2_ALG_SHA384;
+            memcpy(digests.digests[digests.count++].digest.sha384, entry->sha384,
+                   MONATT_SHA384_SIZE);
+        }
+        rc =
+            Esys_PCR_Extend(tpm->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digests);
+    }
+    set_locality(tpm, 0);
+    return rc == TSS2_RC_SUCCESS ? true : failed(rc, "extend", err);
+}
+
+static bool quote_digest_matches(const TPM2B_ATTEST *attest, DeviceQuoteJob *job)
+{
+    TPMS_ATTEST parsed;
+    size_t offset = 0;
+    uint8_t all[MONATT_REGISTER_COUNT * MONATT_SHA384_SIZE];
+    uint8_t digest[MONATT_SHA384_SIZE];
+    bool wide = job->alg == MONATT_ALG_SHA384;
+    size_t size = wide ? MONATT_SHA384_SIZE : MONATT_SHA256_SIZE;
+    for (unsigned i = 0; i < MONATT_REGISTER_COUNT; i++) {
+        memcpy(all + i * size, job->quote.values[i], size);
+    }
+    if (Tss2_MU_TPMS_ATTEST_Unmarshal(attest->attestationData, attest->size, &offset, &parsed) !=
+        TSS2_RC_SUCCESS) {
+        return false;
+    }
+    /* The digest is of the signing scheme's hash, which is the bank's for both our keys. */
+    bool ok = wide ? registers_sha384(all, size * MONATT_REGISTER_COUNT, digest)
+                   : registers_sha256(all, size * MONATT_REGISTER_COUNT, digest);
+    const TPM2B_DIGEST *got = &parsed.attested.quote.pcrDigest;
+    return ok && got->size == size && monatt_bytes_equal(got->buffer, digest, size);
+}
+
+/* FAULT: the PCRs are not what the device computed. */
+static bool make_quote(TpmBackend *tpm, DeviceQuoteJob *job, MonattError *err)
+{
+    TPM2B_DATA qualifying = {.size = (UINT16)job->qualifying_size};
+    memcpy(qualifying.buffer, job->qualifying, job->qualifying_size);
+    TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
+    TPML_PCR_SELECTION selection = {.count = 1};
+    selection.pcrSelections[0] =
+        (TPMS_PCR_SELECTION){.hash = job->alg, .sizeofSelect = 3, .pcrSelect = {255, 255, 255}};
+    TPM2B_ATTEST *attest = NULL;
+    TPMT_SIGNATURE *signature = NULL;
+    ESYS_TR key = job->alg == MONATT_ALG_SHA384 ? tpm->ak384 : tpm->ak256;
+    TSS2_RC rc = Esys_Quote(tpm->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                            &qualifying, &scheme, &selection, &attest, &signature);
+    if (rc != TSS2_RC_SUCCESS) {
+        return failed(rc, "Quote", err);
+    }
+    size_t offset = 0;
+    bool ok = attest->size <= sizeof(job->quote.attest);
+    if (ok) {
+        memcpy(job->quote.attest, attest->attestationData, attest->size);
+        job->quote.attest_size = attest->size;
+        ok = Tss2_MU_TPMT_SIGNATURE_Marshal(signature, job->quote.signature,
+                                            sizeof(job->quote.signature),
+                                            &offset) == TSS2_RC_SUCCESS;
+        job->quote.signature_size = (uint16_t)offset;
+    }
+    bool same = ok && quote_digest_matches(attest, job);
+    Esys_Free(attest);
+    Esys_Free(signature);
+    if (!ok) {
+        return monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: Quote: answer does not fit");
+    }
+    if (!same) {
+        return monatt_error_set(err, MONATT_ERROR_FAULT,
+                                "swtpm: its PCRs differ from the device's registers");
+    }
+    job->quote.alg = job->alg;
+    return true;
+}
+
+/* Called with the lock, which is given up meanwhile. */
+static void finish_quote(Device *device, bool ok, const MonattError *err)
+{
+    DeviceQuoteJob *job = &device->quote;
+    if (!ok) {
+        job->error = *err;
+    }
+    job->state = job->abandoned ? QUOTE_IDLE : ok ? QUOTE_DONE : QUOTE_FAILED;
+    job->abandoned = false;
+    pthread_cond_broadcast(&device->changed);
+}
+
+static void mark_fault(Device *device, const MonattError *err)
+{
+    bool differs = err->code == MONATT_ERROR_FAULT;
+    monatt_log_failure(err);
+    if (differs) {
+        device->tpm_differs = true;
+    } else {
+        device->tpm_gone = true;
+    }
+    device_post(device, MONATT_EVENT_FAULT,
+                differs ? MONATT_FAULT_TPM_DIFFERS : MONATT_FAULT_TPM_GONE);
+}
+
+static void run_quote(TpmBackend *tpm, Device *device)
+{
+    DeviceQuoteJob *job = &device->quote;
+    MonattError err = {0};
+    bool ok;
+    if (!device_ready(device, &err)) {
+        finish_quote(device, false, &err);
+        return;
+    }
+    job->state = QUOTE_RUNNING;
+    job->quote.log_records = job->position;
+    job->quote.log_bytes = device->synced_bytes;
+    pthread_mutex_unlock(&device->lock);
+    ok = make_quote(tpm, job, &err);
+    pthread_mutex_lock(&device->lock);
+    if (!ok) {
+        mark_fault(device, &err);
+    }
+    finish_quote(device, ok, &err);
+}
+
+static void run_extend(TpmBackend *tpm, Device *device)
+{
+    MonattError err = {0};
+    PipeEntry entry = *pipe_entry(&device->pipe, device->pipe.synced);
+    pthread_mutex_unlock(&device->lock);
+    bool ok = extend(tpm, &entry, &err);
+    pthread_mutex_lock(&device->lock);
+    if (!ok) {
+        mark_fault(device, &err);
+        return;
+    }
+    device->pipe.synced++;
+    device->synced_bytes = entry.log_end;
+    command_begin_update(&device->command);
+    device->registers.mr[entry.index].synced++;
+    command_end_update(&device->command);
+    pthread_cond_broadcast(&device->changed);
+}
+
+/* swtpm as after a power cycle, a new one when the old one is dead. */
+static bool restart(TpmBackend *tpm, MonattError *err)
+{
+    if (tpm->esys) {
+        /* An orderly end keeps the clock's `safe` flag; a failure changes nothing here. */
+        (void)Esys_Shutdown(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_SU_CLEAR);
+        if (tpm_socket_power_cycle(&tpm->socket, err) && startup(tpm, err)) {
+            return true;
+        }
+        monatt_log_failure(err);
+        monatt_error_clear(err);
+        tpm_backend_stop(tpm);
+    }
+    if (!tpm->respawn || !tpm->respawn(tpm->respawn_argument)) {
+        return monatt_error_set(err, MONATT_ERROR_TPM,
+                                "swtpm: no attach service to start it again");
+    }
+    return tpm_backend_start(tpm, err);
+}
+
+static void run_reset(TpmBackend *tpm, Device *device)
+{
+    MonattError err = {0};
+    uint8_t seed[MONATT_BOOT_SEED_SIZE];
+    /* What the old boot wrote is in its log before that becomes the previous one. */
+    while (!device->ending &&
+           (device->log_writing ||
+            (device->pipe.logged < device->pipe.enqueued && !device->log_failed))) {
+        pthread_cond_wait(&device->changed, &device->lock);
+    }
+    pthread_mutex_unlock(&device->lock);
+    bool log_ok = !tpm->log || event_log_rotate(tpm->log, &err);
+    if (!log_ok) {
+        monatt_log_failure(&err);
+    }
+    bool tpm_ok = restart(tpm, &err);
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
+        tpm_ok = monatt_error_set(&err, MONATT_ERROR_SYSTEM, "boot seed: no random bytes");
+    }
+    pthread_mutex_lock(&device->lock);
+    device_finish_reset(device, tpm->reset_count, seed);
+    if (!log_ok) {
+        device->log_failed = true;
+    }
+    if (!tpm_ok) {
+        tpm_backend_stop(tpm);
+        mark_fault(device, &err);
+    }
+}
+
+void tpm_backend_run(TpmBackend *tpm, Device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    while (!device->ending) {
+        bool dead = device->tpm_gone || device->tpm_differs;
+        if (device->resetting) {
+            run_reset(tpm, device);
+        } else if (device->quote.state == QUOTE_ASKED &&
+                   (dead || device->pipe.synced >= device->quote.position)) {
+            run_quote(tpm, device);
+        } else if (!dead && device->pipe.synced < device->pipe.logged) {
+            run_extend(tpm, device);
+        } else {
+            pthread_cond_wait(&device->changed, &device->lock);
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire-mpqemu.c - the far end of QEMU's x-pci-proxy-dev (multi-process QEMU)
+ *
+ * Messages as in QEMU's include/hw/remote/mpqemu-link.h, the same in 6.0 to 11.1: a header of
+ * { int command, padding, size_t size } in host byte order, then size bytes; descriptors come
+ * with the header.  All but SYNC_SYSMEM and SET_IRQFD are answered by RET with 8 bytes.  The
+ * vCPU waits for it without a time-out, so nothing here may wait for anything but QEMU.
+ */
+#include "hw-attest/wire.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    SYNC_SYSMEM = 0,
+    RET = 1,
+    CONFIG_WRITE = 2,
+    CONFIG_READ = 3,
+    BAR_WRITE = 4,
+    BAR_READ = 5,
+    SET_IRQFD = 6,
+    DEVICE_RESET = 7,
+    COMMAND_COUNT
+};
+
+/* Size of each command's payload; -1: the command never comes from QEMU. */
+static const int sizes[COMMAND_COUNT] = {
+    [SYNC_SYSMEM] = WIRE_MPQEMU_PAYLOAD_MAXIMUM, /* gpas[8], sizes[8], offsets[8] */
+    [RET] = -1,
+    [CONFIG_WRITE] = 12, /* u32 address, u32 value, int length */
+    [CONFIG_READ] = 12,
+    [BAR_WRITE] = 24, /* u64 address, u64 value, unsigned size, bool memory, padding */
+    [BAR_READ] = 24,
+    [SET_IRQFD] = 0,
+    [DEVICE_RESET] = 0,
+};
+
+bool wire_mpqemu_header(const uint8_t header[WIRE_MPQEMU_HEADER_SIZE], uint32_t *ret_command,
+                        size_t *ret_size, MonattError *err)
+{
+    MonattReader r;
+    uint32_t command;
+    uint32_t padding;
+    uint64_t size;
+    monatt_reader_init(&r, "wire header", header, WIRE_MPQEMU_HEADER_SIZE, err);
+    if (!monatt_reader_u32_le(&r, &command) || !monatt_reader_u32_le(&r, &padding) ||
+        !monatt_reader_u64_le(&r, &size)) {
+        return false;
+    }
+    if (command >= COMMAND_COUNT || sizes[command] < 0) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: command %u: unknown", command);
+    }
+    if (size != (uint64_t)sizes[command]) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: command %u: %llu bytes, not %d",
+                                command, (unsigned long long)size, sizes[command]);
+    }
+    *ret_command = command;
+    *ret_size = (size_t)size;
+    return true;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+}
+
+static bool sync_memory(Device *device, MonattReader *r, const int *fds, size_t fd_count)
+{
+    uint64_t values[3][MONATT_RAM_REGIONS_MAXIMUM];
+    MonattRamRegion regions[MONATT_RAM_REGIONS_MAXIMUM];
+    bool ok = true;
+    for (size_t kind = 0; ok && kind < 3; kind++) {
+        for (size_t i = 0; ok && i < MONATT_RAM_REGIONS_MAXIMUM; i++) {
+            ok = monatt_reader_u64_le(r, &values[kind][i]);
+        }
+    }
+    for (size_t i = 0; ok && i < fd_count; i++) {
+        regions[i] = (MonattRamRegion){values[0][i], values[1][i], values[2][i]};
+        /* Neither may wrap: readers add them up. */
+        if (regions[i].size == 0 || regions[i].size > UINT64_MAX - regions[i].guest_physical ||
+            regions[i].offset > INT64_MAX || regions[i].size > INT64_MAX - regions[i].offset) {
+            ok = monatt_reader_fail(r, "region %zu wraps", i);
+        }
+    }
+    if (!ok) {
+        close_all(fds, fd_count);
+        return false;
+    }
+    guest_ram_replace(&device->ram, regions, fds, fd_count);
+    return true;
+}
+
+static bool config_access(Device *device, bool write, MonattReader *r, uint64_t *ret_value)
+{
+    uint32_t address;
+    uint32_t value;
+    uint32_t length;
+    if (!monatt_reader_u32_le(r, &address) || !monatt_reader_u32_le(r, &value) ||
+        !monatt_reader_u32_le(r, &length)) {
+        return false;
+    }
+    if (write) {
+        pci_config_write(&device->config, address, value, length);
+        *ret_value = 0;
+    } else {
+        *ret_value = pci_config_read(&device->config, address, length);
+    }
+    return true;
+}
+
+static bool bar_access(Device *device, bool write, MonattReader *r, uint64_t *ret_value)
+{
+    uint64_t address;
+    uint64_t value;
+    uint32_t size;
+    const uint8_t *rest;
+    unsigned bar;
+    uint32_t offset;
+    if (!monatt_reader_u64_le(r, &address) || !monatt_reader_u64_le(r, &value) ||
+        !monatt_reader_u32_le(r, &size) || !monatt_reader_bytes(r, 4, &rest)) {
+        return false;
+    }
+    *ret_value = write ? 0 : UINT64_MAX;
+    if (!pci_config_find_bar(&device->config, address, &bar, &offset)) {
+        return true;
+    }
+    if (write) {
+        command_write(device, bar, offset, value, size);
+    } else {
+        *ret_value = command_read(device, bar, offset, size);
+    }
+    return true;
+}
+
+bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload, size_t size,
+                        const int *fds, size_t fd_count, bool *ret_reply, uint64_t *ret_value,
+                        MonattError *err)
+{
+    MonattReader r;
+    bool ok = true;
+    *ret_reply = true;
+    *ret_value = 0;
+    monatt_reader_init(&r, "wire message", payload, size, err);
+    if (fd_count > 0 && command != SYNC_SYSMEM) {
+        /* Interrupt descriptors (SET_IRQFD) are not used: map version 1 has no interrupts. */
+        close_all(fds, fd_count);
+        fd_count = 0;
+    }
+    pthread_mutex_lock(&device->lock);
+    switch (command) {
+    case SYNC_SYSMEM:
+        *ret_reply = false;
+        ok = sync_memory(device, &r, fds, fd_count);
+        break;
+    case SET_IRQFD:
+        *ret_reply = false;
+        break;
+    case CONFIG_WRITE:
+    case CONFIG_READ:
+        ok = config_access(device, command == CONFIG_WRITE, &r, ret_value);
+        break;
+    case BAR_WRITE:
+    case BAR_READ:
+        ok = bar_access(device, command == BAR_WRITE, &r, ret_value);
+        break;
+    case DEVICE_RESET:
+        if (reset_wire(&device->reset, device_now_ms())) {
+            device_begin_reset(device);
+        }
+        break;
+    default:
+        ok = monatt_reader_fail(&r, "command %u", command);
+        break;
+    }
+    ok = ok && monatt_reader_finish(&r);
+    pthread_mutex_unlock(&device->lock);
+    return ok;
+}
+
+/* 1: whole; 0: end of file before the first byte; -1: error set.  Descriptors are close-on-exec. */
+static int receive(int fd, uint8_t *bytes, size_t size, int *fds, size_t *fd_count,
+                   MonattError *err)
+{
+    size_t done = 0;
+    while (done < size) {
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(WIRE_FDS_MAXIMUM * sizeof(int))];
+        } ancillary;
+        struct iovec part = {bytes + done, size - done};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = ancillary.bytes,
+                                 .msg_controllen = sizeof(ancillary.bytes)};
+        ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        bool extra = false;
+        for (struct cmsghdr *c = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL; c;
+             c = CMSG_NXTHDR(&message, c)) {
+            size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i < count; i++) {
+                int new_fd;
+                memcpy(&new_fd, CMSG_DATA(c) + i * sizeof(int), sizeof(new_fd));
+                if (*fd_count < WIRE_FDS_MAXIMUM) {
+                    fds[(*fd_count)++] = new_fd;
+                } else {
+                    close(new_fd);
+                    extra = true;
+                }
+            }
+        }
+        if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+            if (done == 0) {
+                return 0;
+            }
+            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed %zu bytes into %zu", done,
+                             size);
+            return -1;
+        }
+        if (got < 0) {
+            monatt_error_set_errno(err, errno, "wire: receive");
+            return -1;
+        }
+        if (extra || (message.msg_flags & MSG_CTRUNC)) {
+            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: more than %d descriptors",
+                             WIRE_FDS_MAXIMUM);
+            return -1;
+        }
+        done += (size_t)got;
+    }
+    return 1;
+}
+
+static bool reply(int fd, uint64_t value, MonattError *err)
+{
+    uint8_t answer[WIRE_MPQEMU_HEADER_SIZE + 8];
+    MonattWriter w;
+    monatt_writer_init(&w, answer, sizeof(answer));
+    monatt_writer_u32_le(&w, RET);
+    monatt_writer_u32_le(&w, 0);
+    monatt_writer_u64_le(&w, 8);
+    monatt_writer_u64_le(&w, value);
+    ssize_t sent;
+    do {
+        /* One sendmsg a reply: QEMU never sees a part of one. */
+        sent = send(fd, answer, sizeof(answer), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent != (ssize_t)sizeof(answer)) {
+        return monatt_error_set(err, MONATT_ERROR_PEER, "wire: reply was not taken");
+    }
+    return true;
+}
+
+static void beat(Device *device)
+{
+    if (device->heartbeat) {
+        atomic_fetch_add(&device->heartbeat->wire_busy, 1);
+    }
+}
+
+static bool serve(Device *device, int fd, MonattError *err)
+{
+    for (;;) {
+        uint8_t header[WIRE_MPQEMU_HEADER_SIZE];
+        uint8_t payload[WIRE_MPQEMU_PAYLOAD_MAXIMUM];
+        int fds[WIRE_FDS_MAXIMUM];
+        size_t fd_count = 0;
+        uint32_t command;
+        size_t size;
+        int got = receive(fd, header, sizeof(header), fds, &fd_count, err);
+        if (got <= 0) {
+            close_all(fds, fd_count);
+            return got == 0;
+        }
+        beat(device);
+        bool ok = wire_mpqemu_header(header, &command, &size, err);
+        if (ok && size > 0 && receive(fd, payload, size, fds, &fd_count, err) != 1) {
+            if (err && err->code == MONATT_ERROR_NONE) {
+                monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed after a header");
+            }
+            ok = false;
+        }
+        if (!ok) {
+            close_all(fds, fd_count);
+            return false;
+        }
+        bool want_reply;
+        uint64_t value;
+        ok = wire_mpqemu_handle(device, command, payload, size, fds, fd_count, &want_reply, &value,
+                                err) &&
+             (!want_reply || reply(fd, value, err));
+        beat(device);
+        if (!ok) {
+            /* QEMU killed while it waited is the VM's end, not a framing error. */
+            return err && err->code == MONATT_ERROR_PEER;
+        }
+    }
+}
+
+const Wire wire_mpqemu = {.name = "mpqemu", .serve = serve};
