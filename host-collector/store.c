@@ -266,7 +266,7 @@ bool store_add_report(Store *store, const StoreReport *report, GBytes *evidence,
     g_mutex_lock(&store->lock);
     if (store_run(store, "BEGIN IMMEDIATE", "report", err)) {
         done =
-            store_insert(store, report, evidence, err) && true;
+            store_insert(store, report, evidence, err) && store_run(store, "COMMIT", "report", err);
         if (!done && !sqlite3_get_autocommit(store->db)) {
             sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         }

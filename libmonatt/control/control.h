@@ -160,8 +160,8 @@ bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRe
 
 /* count times u32 length + the item as record-payloads.h encodes it; no count before them. */
 void monatt_boot_items_encode(MonattWriter *w, const MonattBootItemPayload *items, size_t count);
-bool monatt_boot_items_decode(MonattReader *r, MonattBootItemPayload *items, size_t count)
-    MONATT_MUST_CHECK;
+bool monatt_boot_items_decode(MonattReader *r, MonattBootItemPayload *items,
+                              size_t count) MONATT_MUST_CHECK;
 void monatt_device_quote_encode(MonattWriter *w, const MonattDeviceQuote *quote);
 bool monatt_device_quote_decode(const void *bytes, size_t size, MonattDeviceQuote *ret,
                                 MonattError *err) MONATT_MUST_CHECK;

@@ -57,9 +57,10 @@ typedef struct MonattCelReplay {
 /* PCR start values of a PC client TPM: zeros, and all ones for PCR 17 to 22. */
 void monatt_cel_replay_init(MonattCelReplay *replay);
 /* Refuses (FORMAT): number not the next one, index out of range, a record's digest not its own
- * hash, a host's record outside MR17 to MR22, a guest's extend inside, a reset but of MR16, MR23. */
-bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
-    MONATT_MUST_CHECK;
+ * hash, a host's record outside MR17 to MR22, a guest's extend inside, a reset but of MR16, MR23.
+ */
+bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry,
+                             MonattError *err) MONATT_MUST_CHECK;
 /* Whole log, or its first records records (UINT64_MAX: all). */
 bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
                            uint64_t records, MonattError *err) MONATT_MUST_CHECK;
