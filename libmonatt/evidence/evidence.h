@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "libmonatt/base/error.h"
 #include "libmonatt/base/text.h"
+#include "libmonatt/evidence/suite.h"
 #include "libmonatt/formats/limits.h"
 
 #define MONATT_EVIDENCE_PROFILE "tag:github.com,2026:monatt/evidence#1"
@@ -69,7 +70,8 @@ typedef struct MonattMeasurement {
     uint8_t index;  /* register */
     uint64_t first; /* event-log record numbers, inclusive; first > last: none */
     uint64_t last;
-    uint8_t digest[MONATT_SHA256_SIZE]; /* H over those records' encoded log entries */
+    /* H over those records' encoded log entries: 32 bytes with S256, 48 with S384 */
+    uint8_t digest[MONATT_SHA384_SIZE];
 } MonattMeasurement;
 #define MONATT_MEASUREMENTS_MAXIMUM 16
 
@@ -106,7 +108,6 @@ typedef struct MonattClaims {
 } MonattClaims;
 void monatt_claims_free(MonattClaims *claims);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonattClaims, monatt_claims_free)
-size_t monatt_suite_digest_size(const char *suite); /* 32, 48, or 0 for an unknown suite */
 
 /* The payload octets; Q3 = H(octets).  The caller signs exactly these. */
 GBytes *monatt_claims_serialize(const MonattClaims *claims,
