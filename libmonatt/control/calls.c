@@ -111,6 +111,30 @@ bool monatt_device_quote(int fd, uint16_t alg, const void *qualifying, size_t si
     return true;
 }
 
+bool monatt_device_hold(int fd, uint32_t timeout_ms, uint64_t *ret_records, uint64_t *ret_bytes,
+                        MonattError *err)
+{
+    uint8_t request[4];
+    uint64_t records;
+    uint64_t bytes;
+    MonattControlMessage answer;
+    MonattReader r;
+    MonattWriter w;
+    monatt_writer_init(&w, request, sizeof(request));
+    monatt_writer_u32_be(&w, timeout_ms);
+    if (!call(fd, MONATT_CONTROL_HOLD, request, sizeof(request), 0, &answer, err)) {
+        return false;
+    }
+    monatt_reader_init(&r, "device hold", answer.payload, answer.payload_size, err);
+    if (!monatt_reader_u64_be(&r, &records) || !monatt_reader_u64_be(&r, &bytes) ||
+        !monatt_reader_finish(&r)) {
+        return false;
+    }
+    *ret_records = records;
+    *ret_bytes = bytes;
+    return true;
+}
+
 static bool read_public(MonattReader *r, uint8_t ret[MONATT_PUBLIC_MAXIMUM], size_t *ret_size)
 {
     uint16_t length;

@@ -28,6 +28,7 @@
 #define MONATT_BOOT_ITEMS_MAXIMUM 32
 #define MONATT_RAM_REGIONS_MAXIMUM 8 /* what one SYNC_SYSMEM message of mpqemu can carry */
 #define MONATT_VCPUS_MAXIMUM 256
+#define MONATT_HOLD_MAXIMUM_MS 1000 /* claims take milliseconds; the queue must not fill */
 
 typedef enum MonattControlType {
     MONATT_CONTROL_ATTACH = 1,      /* on attach.sock only */
@@ -46,6 +47,7 @@ typedef enum MonattControlType {
     MONATT_CONTROL_EVENT = 14,      /* device -> collector: u16 MonattDeviceEvent, u64 detail */
     MONATT_CONTROL_SUBSCRIBE = 15,  /* events come on this connection from now on */
     MONATT_CONTROL_REGISTERS_SYSTEM = 16, /* -> "info registers" text of all vCPUs, for later use */
+    MONATT_CONTROL_HOLD = 17,             /* u32 timeout_ms -> u64 log records, u64 log bytes */
     MONATT_CONTROL_ERROR = 0x7fff,
     MONATT_CONTROL_ANSWER = 0x8000,
 } MonattControlType;
@@ -175,6 +177,17 @@ bool monatt_device_extend(int fd, uint8_t index, const void *record, size_t size
                           uint64_t *ret_record_number, MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_quote(int fd, uint16_t alg, const void *qualifying, size_t size,
                          MonattDeviceQuote *ret, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Holds swtpm right after the last record of the log, for at most timeout_ms (clamped to 1 to
+ * MONATT_HOLD_MAXIMUM_MS), so that the next monatt_device_quote() on this connection is taken at
+ * exactly this prefix of the log, whatever the guest extends meanwhile.  Those extends are taken
+ * and logged; only when the device's queue is full do they answer busy.  The hold ends with that
+ * quote, with the connection or with the time-out: the quote then is of a longer prefix, and its
+ * log_records say so.  While one is held, another hold or another connection's quote is refused
+ * with BUSY; so is this call while the log cannot be written.
+ */
+bool monatt_device_hold(int fd, uint32_t timeout_ms, uint64_t *ret_records, uint64_t *ret_bytes,
+                        MonattError *err) MONATT_MUST_CHECK;
 /* TPM2B_PUBLIC, marshalled. */
 bool monatt_device_keys(int fd, uint16_t alg, uint8_t ret_ek[MONATT_PUBLIC_MAXIMUM],
                         size_t *ret_ek_size, uint8_t ret_ak[MONATT_PUBLIC_MAXIMUM],
