@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""paths.py: where the built programs are, for tests and bench.
+
+MONATT_BUILD_DIR and MONATT_SOURCE_DIR come from meson; without them: build/ beside the sources.
+"""
+import os
+import shutil
+
+SOURCE = os.path.abspath(os.environ.get("MONATT_SOURCE_DIR") or os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.path.abspath(os.environ.get("MONATT_BUILD_DIR") or os.path.join(SOURCE, "build"))
+
+
+def source(*parts):
+    return os.path.join(SOURCE, *parts)
+
+
+def build(*parts):
+    return os.path.join(BUILD, *parts)
+
+
+HW_ATTEST = build("hw-attest", "hw-attest")
+MONATT_QEMU = build("hw-attest", "launcher", "monatt-qemu")
+MONATT_GUEST = build("guest", "monatt-guest")
+COLLECTORD = build("host-collector", "monatt-collectord")
+WORKER = build("host-collector", "worker", "monatt-worker")
+MONATT = build("verifier", "monatt")
+PLUGIN = build("qemu-plugin", "libmonatt-plugin.so")
+QEMU = "qemu-system-x86_64"
+
+
+def missing(*names):
+    """The first of these programs or files that is not there, or None."""
+    for name in names:
+        if not (os.path.exists(name) if "/" in name else shutil.which(name)):
+            return os.path.basename(name)
+    return None
