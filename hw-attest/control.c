@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
@@ -43,17 +42,6 @@ void control_init(Control *control, int listen_fd, int wake_fd, int log_fd, cons
         control->connections[i].fd = FREE_SLOT;
         control->connections[i].subscribed = false;
     }
-}
-
-/* With the lock; false when the deadline passed. */
-static bool wait_until(Device *device, int64_t deadline_ms)
-{
-    if (device_now_ms() >= deadline_ms) {
-        return false;
-    }
-    struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&device->changed, &device->lock, &until);
-    return true;
 }
 
 static bool handle_status(Control *control, Device *device, MonattReader *r, Answer *answer,
@@ -111,7 +99,7 @@ static bool handle_extend(Control *control, Device *device, MonattReader *r, Ans
             return monatt_error_set(err, MONATT_ERROR_BUSY, "extend: MR%u: the VM was reset",
                                     index);
         }
-        if (!wait_until(device, deadline)) {
+        if (!device_wait_until(device, deadline)) {
             return monatt_error_set(err, MONATT_ERROR_BUSY,
                                     "extend: MR%u: record %llu is not on disk after %d ms", index,
                                     (unsigned long long)number, CONTROL_WAIT_MS);
@@ -121,23 +109,40 @@ static bool handle_extend(Control *control, Device *device, MonattReader *r, Ans
     return true;
 }
 
-static bool ask_quote(Device *device, uint16_t alg, const uint8_t *qualifying, uint16_t size,
-                      MonattError *err)
+/* Is a hold in this connection's way? */
+static bool check_hold(Control *control, Device *device, MonattError *err)
+{
+    if (hold_active(&device->hold, device_now_ms()) && device->hold.owner != control->serving) {
+        return monatt_error_set(err, MONATT_ERROR_BUSY,
+                                "quote: swtpm is held for another connection");
+    }
+    return true;
+}
+
+static bool ask_quote(Control *control, Device *device, uint16_t alg, const uint8_t *qualifying,
+                      uint16_t size, MonattError *err)
 {
     DeviceQuoteJob *job = &device->quote;
-    if (!device_ready(device, err)) {
+    if (!device_ready(device, err) || !check_hold(control, device, err)) {
         return false;
     }
     if (job->state != QUOTE_IDLE) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm still works on the last one");
     }
+    /* Checked above: a hold that is active is this connection's. */
+    const Registers *registers = &device->registers;
+    job->position = device->pipe.enqueued;
+    if (device->hold.active) {
+        registers = &device->hold.registers;
+        job->position = device->hold.position;
+        device->hold.quoting = true;
+    }
     job->alg = alg;
     job->qualifying_size = size;
     memcpy(job->qualifying, qualifying, size);
-    job->position = device->pipe.enqueued;
     memset(&job->quote, 0, sizeof(job->quote));
     for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
-        const Register *mr = &device->registers.mr[i];
+        const Register *mr = &registers->mr[i];
         if (alg == MONATT_ALG_SHA384) {
             memcpy(job->quote.values[i], mr->sha384, sizeof(mr->sha384));
         } else {
@@ -147,6 +152,54 @@ static bool ask_quote(Device *device, uint16_t alg, const uint8_t *qualifying, u
     job->abandoned = false;
     job->state = QUOTE_ASKED;
     pthread_cond_broadcast(&device->changed);
+    return true;
+}
+
+/* With its quote, made or not, a hold is over. */
+static void end_hold(Control *control, Device *device)
+{
+    hold_end_of(&device->hold, control->serving);
+    pthread_cond_broadcast(&device->changed);
+}
+
+static bool handle_hold(Control *control, Device *device, MonattReader *r, Answer *answer,
+                        MonattError *err)
+{
+    uint32_t timeout_ms;
+    if (!monatt_reader_u32_be(r, &timeout_ms) || !monatt_reader_finish(r) ||
+        !device_ready(device, err)) {
+        return false;
+    }
+    if (timeout_ms < 1 || timeout_ms > MONATT_HOLD_MAXIMUM_MS) {
+        timeout_ms = timeout_ms < 1 ? 1 : MONATT_HOLD_MAXIMUM_MS;
+    }
+    if (device->quote.state != QUOTE_IDLE) {
+        return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: swtpm still works on a quote");
+    }
+    int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
+    uint64_t boot = device->boot_count;
+    if (!hold_begin(&device->hold, control->serving, device->pipe.enqueued, &device->registers,
+                    device_now_ms(), deadline + timeout_ms, err)) {
+        return false;
+    }
+    device->hold.log_end = device->log_bytes; /* the log thread moves it on */
+    while (device->pipe.logged < device->hold.position) {
+        bool over = device->boot_count != boot || device->resetting || device->ending;
+        if (over || !device_wait_until(device, deadline)) {
+            end_hold(control, device);
+            return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: %s",
+                                    over ? "the VM was reset" : "records are not written yet");
+        }
+    }
+    if (device->boot_count != boot) {
+        end_hold(control, device);
+        return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: the VM was reset");
+    }
+    /* The caller's time begins with the answer, not with the wait for the disk. */
+    device->hold.until_ms = device_now_ms() + timeout_ms;
+    pthread_cond_broadcast(&device->changed);
+    monatt_writer_u64_be(&answer->writer, device->hold.position);
+    monatt_writer_u64_be(&answer->writer, device->hold.log_end);
     return true;
 }
 
@@ -164,21 +217,23 @@ static bool handle_quote(Control *control, Device *device, MonattReader *r, Answ
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "quote: bank %#x, %u bytes", alg, size);
     }
     if (!monatt_reader_bytes(r, size, &qualifying) || !monatt_reader_finish(r) ||
-        !ask_quote(device, alg, qualifying, size, err)) {
+        !ask_quote(control, device, alg, qualifying, size, err)) {
         return false;
     }
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
     while (job->state == QUOTE_ASKED || job->state == QUOTE_RUNNING) {
-        if (device->ending || !wait_until(device, deadline)) {
+        if (device->ending || !device_wait_until(device, deadline)) {
             if (job->state == QUOTE_ASKED) {
                 job->state = QUOTE_IDLE;
             } else {
                 job->abandoned = true;
             }
+            end_hold(control, device);
             return monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm did not answer in %d ms",
                                     CONTROL_WAIT_MS);
         }
     }
+    end_hold(control, device);
     bool ok = job->state == QUOTE_DONE;
     job->state = QUOTE_IDLE;
     if (!ok) {
@@ -227,7 +282,7 @@ static bool handle_log(Control *control, Device *device, MonattReader *r, Answer
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
     uint64_t want = device->pipe.enqueued;
     while (!device->resetting && !device->ending && device->pipe.logged < want) {
-        if (!wait_until(device, deadline)) {
+        if (!device_wait_until(device, deadline)) {
             return monatt_error_set(err, MONATT_ERROR_BUSY, "log: records are not written yet");
         }
     }
@@ -277,7 +332,12 @@ static bool handle_boot_items(Control *control, Device *device, MonattReader *r,
 static bool handle_set_nonce(Control *control, Device *device, MonattReader *r, Answer *answer,
                              MonattError *err)
 {
-    return monatt_reader_copy(r, device->command.nonce, sizeof(device->command.nonce));
+    uint8_t nonce[MONATT_NONCE_SIZE];
+    if (!monatt_reader_copy(r, nonce, sizeof(nonce)) || !monatt_reader_finish(r)) {
+        return false;
+    }
+    memcpy(device->command.nonce, nonce, sizeof(nonce));
+    return true;
 }
 
 static bool handle_guest_list(Control *control, Device *device, MonattReader *r, Answer *answer,
@@ -327,6 +387,7 @@ static const struct {
     {MONATT_CONTROL_STATUS, handle_status},
     {MONATT_CONTROL_REGISTERS, handle_registers},
     {MONATT_CONTROL_EXTEND, handle_extend},
+    {MONATT_CONTROL_HOLD, handle_hold},
     {MONATT_CONTROL_QUOTE, handle_quote},
     {MONATT_CONTROL_KEYS, handle_keys},
     {MONATT_CONTROL_LOG, handle_log},
@@ -379,6 +440,7 @@ bool control_serve_one(Control *control, Device *device, size_t slot)
     static Answer answer; /* 64 KiB, used by the control thread alone */
     MonattError err = {0};
     int fd = control->connections[slot].fd;
+    control->serving = slot;
     if (!monatt_control_receive(fd, 0, &control->request, &err)) {
         return err.code == MONATT_ERROR_BUSY;
     }
@@ -408,8 +470,12 @@ bool control_serve_one(Control *control, Device *device, size_t slot)
     return sent;
 }
 
-static void drop(Control *control, size_t slot)
+static void drop(Control *control, Device *device, size_t slot)
 {
+    pthread_mutex_lock(&device->lock);
+    hold_end_of(&device->hold, slot);
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->lock);
     close(control->connections[slot].fd);
     control->connections[slot].fd = FREE_SLOT;
     control->connections[slot].subscribed = false;
@@ -440,7 +506,7 @@ static void send_events(Control *control, Device *device)
             if (control->connections[i].fd >= 0 && control->connections[i].subscribed &&
                 !monatt_control_send(control->connections[i].fd, MONATT_CONTROL_EVENT, 0, payload,
                                      sizeof(payload), NULL, 0, &err)) {
-                drop(control, i);
+                drop(control, device, i);
             }
         }
     }
@@ -496,7 +562,7 @@ void control_run(Control *control, Device *device)
         for (size_t i = 0; ready > 0 && i < CONTROL_CONNECTIONS; i++) {
             if (control->connections[i].fd >= 0 && polls[i + 2].revents &&
                 !control_serve_one(control, device, i)) {
-                drop(control, i);
+                drop(control, device, i);
             }
         }
         if (ready > 0 && polls[0].revents) {
@@ -506,7 +572,7 @@ void control_run(Control *control, Device *device)
     send_events(control, device);
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
         if (control->connections[i].fd >= 0) {
-            drop(control, i);
+            drop(control, device, i);
         }
     }
 }

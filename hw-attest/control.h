@@ -18,6 +18,7 @@ typedef struct Control {
     int log_fd;            /* eventlog.cel; only opened again, read-only */
     const TpmBackend *tpm; /* its public keys only, fixed after set-up */
     uint64_t events_sent;
+    size_t serving; /* slot of the request that is being served */
     struct {
         int fd; /* -1: free */
         bool subscribed;

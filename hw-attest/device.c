@@ -57,6 +57,16 @@ uint64_t device_boottime_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+bool device_wait_until(Device *device, int64_t deadline_ms)
+{
+    if (device_now_ms() >= deadline_ms) {
+        return false;
+    }
+    struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+    pthread_cond_timedwait(&device->changed, &device->lock, &until);
+    return true;
+}
+
 uint32_t device_fault(const Device *device)
 {
     if (device->tpm_differs) {
@@ -99,6 +109,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     command_end_update(&device->command);
     command_new_boot(&device->command);
     pipe_clear(&device->pipe);
+    hold_end(&device->hold);
     memcpy(device->boot_seed, seed, MONATT_BOOT_SEED_SIZE);
     device->boot_count = boot_count;
     device->log_bytes = 0;

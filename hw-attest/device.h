@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include "hw-attest/command.h"
 #include "hw-attest/guest-ram.h"
+#include "hw-attest/hold.h"
 #include "hw-attest/pci-config.h"
 #include "hw-attest/pipe.h"
 #include "hw-attest/registers.h"
@@ -79,6 +80,7 @@ typedef struct Device {
     size_t vcpu_count;
     uint32_t vcpus[MONATT_VCPUS_MAXIMUM];
     DeviceQuoteJob quote;
+    Hold hold;
     size_t guest_list_size; /* 0: none */
     uint8_t guest_list[MONATT_GUEST_LIST_MAXIMUM];
 
@@ -97,6 +99,8 @@ void device_free(Device *device);
 
 int64_t device_now_ms(void);       /* CLOCK_MONOTONIC */
 uint64_t device_boottime_ns(void); /* CLOCK_BOOTTIME */
+/* Waits for `changed`, with the lock; false when the time (as device_now_ms()) is over. */
+bool device_wait_until(Device *device, int64_t deadline_ms);
 
 /* The caller holds the lock for everything below. */
 uint32_t device_fault(const Device *device); /* MonattDeviceFault, the worst one */

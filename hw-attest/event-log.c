@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
@@ -117,16 +116,6 @@ static uint64_t encode_batch(EventLog *log, Device *device, size_t *ret_size, bo
     return count;
 }
 
-static void wait_ms(Device *device, int ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&device->changed, &device->lock, &until);
-}
-
 void event_log_run(EventLog *log, Device *device)
 {
     pthread_mutex_lock(&device->lock);
@@ -156,7 +145,12 @@ void event_log_run(EventLog *log, Device *device)
         pthread_mutex_lock(&device->lock);
         device->log_writing = false;
         if (ok) {
-            device->pipe.logged += count;
+            uint64_t logged = device->pipe.logged + count;
+            if (hold_wants_log_end(&device->hold, device->pipe.logged, logged)) {
+                device->hold.log_end =
+                    pipe_entry(&device->pipe, device->hold.position - 1)->log_end;
+            }
+            device->pipe.logged = logged;
             device->log_bytes += size;
             if (host) {
                 device->durable = device->pipe.logged;
@@ -173,8 +167,7 @@ void event_log_run(EventLog *log, Device *device)
                 break;
             }
             int64_t until = device_now_ms() + EVENT_LOG_RETRY_MS;
-            while (!device->ending && device_now_ms() < until) {
-                wait_ms(device, EVENT_LOG_RETRY_MS);
+            while (!device->ending && device_wait_until(device, until)) {
             }
         }
     }

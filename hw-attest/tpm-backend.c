@@ -341,6 +341,12 @@ static void run_reset(TpmBackend *tpm, Device *device)
         tpm_ok = monatt_error_set(&err, MONATT_ERROR_SYSTEM, "boot seed: no random bytes");
     }
     pthread_mutex_lock(&device->lock);
+    if (device->quote.state == QUOTE_ASKED) {
+        /* Its position and values are those of the boot that is over. */
+        MonattError over = {0};
+        monatt_error_set(&over, MONATT_ERROR_BUSY, "quote: the VM was reset");
+        finish_quote(device, false, &over);
+    }
     device_finish_reset(device, tpm->reset_count, seed);
     if (!log_ok) {
         device->log_failed = true;
@@ -349,6 +355,13 @@ static void run_reset(TpmBackend *tpm, Device *device)
         tpm_backend_stop(tpm);
         mark_fault(device, &err);
     }
+}
+
+/* The clock is read only while something is held. */
+static uint64_t sync_limit(Device *device)
+{
+    return device->hold.active ? hold_limit(&device->hold, device->pipe.logged, device_now_ms())
+                               : device->pipe.logged;
 }
 
 void tpm_backend_run(TpmBackend *tpm, Device *device)
@@ -361,8 +374,10 @@ void tpm_backend_run(TpmBackend *tpm, Device *device)
         } else if (device->quote.state == QUOTE_ASKED &&
                    (dead || device->pipe.synced >= device->quote.position)) {
             run_quote(tpm, device);
-        } else if (!dead && device->pipe.synced < device->pipe.logged) {
+        } else if (!dead && device->pipe.synced < sync_limit(device)) {
             run_extend(tpm, device);
+        } else if (device->hold.active && !device->hold.quoting) {
+            (void)device_wait_until(device, device->hold.until_ms);
         } else {
             pthread_cond_wait(&device->changed, &device->lock);
         }

@@ -17,6 +17,7 @@ import uuid
 
 ATTACH, STATUS, REGISTERS, EXTEND, QUOTE, KEYS, LOG, RAM, RING, ITEMS, NONCE, LIST, VCPUS = range(1, 14)
 SUBSCRIBE = 15
+HOLD = 17
 ERROR = 0x7FFF
 CONFIG_WRITE, CONFIG_READ, BAR_WRITE, BAR_READ, SET_IRQFD, RESET = 2, 3, 4, 5, 6, 7
 BAR0, BAR2 = 0xFE000000, 0xFE001000
@@ -225,6 +226,10 @@ class Vm:
         values = [rest[i * 48:i * 48 + (48 if alg == 12 else 32)] for i in range(24)]
         records, log_bytes = struct.unpack(">QQ", rest[24 * 48:])
         return attest, signature, values, records, log_bytes
+
+    def hold(self, timeout_ms=1000, control=None):
+        answer, _ = call(control or self.control, HOLD, struct.pack(">I", timeout_ms))
+        return struct.unpack(">QQ", answer)
 
     def keys(self, alg):
         answer, _ = call(self.control, KEYS, struct.pack(">H", alg))
