@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# guest-agent.sh - the first process of a test's guest: runs what guest.py sends
+#
+# On the second serial port: a line of base64 (a shell command) comes in, one line "status
+# base64(stdout) base64(stderr)" goes out; "-" stands for nothing.  Test only: it obeys anyone.
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
+mount -t tmpfs tmp /tmp
+hostname test-guest
+exec 3<>/dev/ttyS1
+stty -F /dev/ttyS1 raw -echo -echoe -echok -hupcl 115200
+encode() {
+    if [ -s "$1" ]; then base64 -w 0 "$1"; else printf -; fi
+}
+echo "agent ready" >&3
+while read -r line <&3; do
+    printf %s "$line" | base64 -d >/tmp/command
+    # In a shell of its own: "exit" and "cd" in a command end with it.
+    sh /tmp/command >/tmp/out 2>/tmp/err </dev/null 3>&-
+    status=$?
+    printf '%s %s %s\n' "$status" "$(encode /tmp/out)" "$(encode /tmp/err)" >&3
+done
+echo "agent: the port closed" >/dev/console
+poweroff -f
