@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test-wire-mpqemu.c - messages as QEMU sends them, and everything it never sends
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "hw-attest/wire.h"
+
+enum { SYSMEM, RET, CONFIG_WRITE, CONFIG_READ, BAR_WRITE, BAR_READ, IRQFD, RESET };
+static const int sizes[] = {192, -1, 12, 12, 24, 24, 0, 0};
+
+static void make_header(uint8_t *header, uint32_t command, uint64_t size)
+{
+    memset(header, 0, WIRE_MPQEMU_HEADER_SIZE);
+    memcpy(header, &command, 4);
+    memcpy(header + 8, &size, 8);
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    g_assert_nonnull(folder);
+    while (readdir(folder)) {
+        count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+static void test_headers(void)
+{
+    for (uint32_t command = 0; command < 300; command++) {
+        for (uint64_t size = 0; size < 300; size++) {
+            uint8_t header[WIRE_MPQEMU_HEADER_SIZE];
+            uint32_t got_command = 77;
+            size_t got_size = 77;
+            MonattError err = {0};
+            make_header(header, command, size);
+            bool good = command < G_N_ELEMENTS(sizes) && (int)size == sizes[command];
+            g_assert_cmpint(wire_mpqemu_header(header, &got_command, &got_size, &err), ==, good);
+            if (good) {
+                g_assert_cmpuint(got_command, ==, command);
+                g_assert_cmpuint(got_size, ==, size);
+            } else {
+                g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
+            }
+        }
+    }
+    static const uint64_t huge[] = {UINT32_MAX, UINT64_C(0x100000018), UINT64_MAX};
+    for (size_t i = 0; i < G_N_ELEMENTS(huge); i++) {
+        uint8_t header[WIRE_MPQEMU_HEADER_SIZE];
+        uint32_t command;
+        size_t size;
+        MonattError err = {0};
+        make_header(header, BAR_READ, huge[i]);
+        g_assert_false(wire_mpqemu_header(header, &command, &size, &err));
+        g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
+    }
+}
+
+static uint64_t config(Device *device, bool write, uint32_t address, uint32_t value)
+{
+    uint32_t payload[3] = {address, value, 4};
+    bool reply;
+    uint64_t answer;
+    MonattError err = {0};
+    g_assert_true(wire_mpqemu_handle(device, write ? CONFIG_WRITE : CONFIG_READ,
+                                     (const uint8_t *)payload, sizeof(payload), NULL, 0, &reply,
+                                     &answer, &err));
+    g_assert_true(reply);
+    return answer;
+}
+
+static uint64_t bar(Device *device, bool write, uint64_t address, uint64_t value, uint32_t size)
+{
+    uint8_t payload[24] = {0};
+    bool reply;
+    uint64_t answer;
+    MonattError err = {0};
+    memcpy(payload, &address, 8);
+    memcpy(payload + 8, &value, 8);
+    memcpy(payload + 16, &size, 4);
+    payload[20] = 1;
+    g_assert_true(wire_mpqemu_handle(device, write ? BAR_WRITE : BAR_READ, payload, sizeof(payload),
+                                     NULL, 0, &reply, &answer, &err));
+    g_assert_true(reply);
+    return answer;
+}
+
+static void test_accesses(void)
+{
+    Device *device = device_new();
+    g_assert_cmphex(config(device, false, 0, 0), ==,
+                    (uint32_t)MONATT_PCI_DEVICE << 16 | MONATT_PCI_VENDOR);
+    config(device, true, 0x10, 0xfe000000u);
+    config(device, true, 0x18, 0xfe001000u);
+    g_assert_cmphex(bar(device, false, 0xfe000000u, 0, 4), ==, MONATT_MAGIC);
+    g_assert_cmphex(bar(device, false, 0xfe001004u, 0, 4), ==, MONATT_REGISTER_COUNT);
+    bar(device, true, 0xfe000000u + MONATT_REG_INDEX, 5, 4);
+    g_assert_cmphex(bar(device, false, 0xfe000000u + MONATT_REG_INDEX, 0, 4), ==, 5);
+    g_assert_cmphex(bar(device, false, 0xfd000000u, 0, 4), ==, UINT64_MAX);
+    g_assert_cmphex(bar(device, false, 0xfe000000u, 0, 3), ==, UINT64_MAX);
+    g_assert_cmphex(bar(device, true, 0xfe001000u, 1, 4), ==, 0);
+    device_free(device);
+}
+
+/* Payloads that are shorter or longer than their command's. */
+static void test_refuses_payload_sizes(void)
+{
+    static const uint8_t zeros[WIRE_MPQEMU_PAYLOAD_MAXIMUM + 8];
+    Device *device = device_new();
+    for (uint32_t command = 0; command < G_N_ELEMENTS(sizes); command++) {
+        for (size_t size = 0; size <= sizeof(zeros); size++) {
+            bool reply;
+            uint64_t value;
+            MonattError err = {0};
+            bool done =
+                wire_mpqemu_handle(device, command, zeros, size, NULL, 0, &reply, &value, &err);
+            g_assert_cmpint(done, ==, sizes[command] == (int)size);
+            g_assert_true(done || err.code == MONATT_ERROR_FORMAT);
+        }
+    }
+    device_free(device);
+}
+
+static bool sysmem(Device *device, uint64_t base, uint64_t size, uint64_t offset, int fd,
+                   MonattError *err)
+{
+    uint64_t payload[3][8] = {{base}, {size}, {offset}};
+    bool reply;
+    uint64_t value;
+    bool done = wire_mpqemu_handle(device, SYSMEM, (const uint8_t *)payload, sizeof(payload), &fd,
+                                   1, &reply, &value, err);
+    g_assert_false(reply);
+    return done;
+}
+
+static void test_memory_regions(void)
+{
+    Device *device = device_new();
+    MonattError err = {0};
+    unsigned before = open_descriptors();
+    for (int i = 0; i < 100; i++) {
+        g_assert_true(sysmem(device, 0x1000, 0x2000, 0x3000, open("/dev/null", O_RDONLY), &err));
+    }
+    g_assert_cmpuint(device->ram.count, ==, 1);
+    g_assert_cmphex(device->ram.regions[0].guest_physical, ==, 0x1000);
+    g_assert_cmphex(device->ram.regions[0].size, ==, 0x2000);
+    g_assert_cmphex(device->ram.regions[0].offset, ==, 0x3000);
+    static const uint64_t bad[][3] = {{0, 0, 0},
+                                      {1, UINT64_MAX, 0},
+                                      {UINT64_MAX, 1, 0},
+                                      {UINT64_MAX - 4095, 4096, 0},
+                                      {0, 4096, (uint64_t)INT64_MAX + 1},
+                                      {0, 4096, INT64_MAX - 4095 + 1}};
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        err = (MonattError){0};
+        g_assert_false(
+            sysmem(device, bad[i][0], bad[i][1], bad[i][2], open("/dev/null", O_RDONLY), &err));
+        g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
+    }
+    g_assert_cmpuint(open_descriptors(), ==, before + (unsigned)device->ram.count);
+    device_free(device);
+    g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
+typedef struct Serving {
+    Device *device;
+    int fd;
+    bool done;
+    MonattError err;
+} Serving;
+
+static gpointer serve(gpointer argument)
+{
+    Serving *serving = argument;
+    serving->done = wire_mpqemu.serve(serving->device, serving->fd, &serving->err);
+    close(serving->fd);
+    return NULL;
+}
+
+/* Sends the bytes in pieces, closes, and says how serving ended. */
+static MonattErrorCode served(const uint8_t *bytes, size_t size, size_t piece, int fd_count,
+                              uint64_t *ret_answer)
+{
+    int pair[2];
+    Serving serving = {.device = device_new()};
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    serving.fd = pair[1];
+    GThread *thread = g_thread_new("wire", serve, &serving);
+    for (size_t at = 0; at < size; at += piece) {
+        union {
+            struct cmsghdr align;
+            char space[CMSG_SPACE(16 * sizeof(int))];
+        } ancillary = {0};
+        struct iovec part = {(void *)(bytes + at), MIN(piece, size - at)};
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (at == 0 && fd_count > 0) {
+            message.msg_control = ancillary.space;
+            message.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
+            struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+            cmsg->cmsg_level = SOL_SOCKET;
+            cmsg->cmsg_type = SCM_RIGHTS;
+            cmsg->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));
+            for (int i = 0; i < fd_count; i++) {
+                memcpy(CMSG_DATA(cmsg) + (size_t)i * sizeof(int), &null, sizeof(int));
+            }
+        }
+        g_assert_cmpint(sendmsg(pair[0], &message, MSG_NOSIGNAL), ==, (ssize_t)part.iov_len);
+        close(null);
+    }
+    shutdown(pair[0], SHUT_WR);
+    if (ret_answer) {
+        uint8_t answer[24] = {0};
+        g_assert_cmpint(recv(pair[0], answer, sizeof(answer), MSG_WAITALL), ==, sizeof(answer));
+        g_assert_cmpuint(answer[0], ==, RET);
+        g_assert_cmpuint(answer[8], ==, 8);
+        memcpy(ret_answer, answer + 16, 8);
+    }
+    g_thread_join(thread);
+    close(pair[0]);
+    device_free(serving.device);
+    g_assert_cmpint(serving.done, ==, serving.err.code == MONATT_ERROR_NONE);
+    return serving.err.code;
+}
+
+static void test_stream(void)
+{
+    uint8_t message[WIRE_MPQEMU_HEADER_SIZE + 12] = {0};
+    uint32_t length = 4;
+    uint64_t answer = 0;
+    unsigned before = open_descriptors();
+    make_header(message, CONFIG_READ, 12);
+    memcpy(message + WIRE_MPQEMU_HEADER_SIZE + 8, &length, 4);
+    for (size_t piece = 1; piece <= sizeof(message); piece++) {
+        g_assert_cmpint(served(message, sizeof(message), piece, 0, &answer), ==, MONATT_ERROR_NONE);
+        g_assert_cmphex(answer, ==, (uint32_t)MONATT_PCI_DEVICE << 16 | MONATT_PCI_VENDOR);
+    }
+    g_assert_cmpint(served(message, 0, 1, 0, NULL), ==, MONATT_ERROR_NONE);
+    for (size_t cut = 1; cut < sizeof(message); cut++) {
+        g_assert_cmpint(served(message, cut, cut, 0, NULL), ==, MONATT_ERROR_FORMAT);
+    }
+    /* Descriptors that nobody asked for are closed. */
+    g_assert_cmpint(served(message, sizeof(message), sizeof(message), 8, &answer), ==,
+                    MONATT_ERROR_NONE);
+    g_assert_cmpint(served(message, sizeof(message), sizeof(message), 9, NULL), ==,
+                    MONATT_ERROR_FORMAT);
+    make_header(message, RET, 8);
+    g_assert_cmpint(served(message, sizeof(message), sizeof(message), 3, NULL), ==,
+                    MONATT_ERROR_FORMAT);
+    g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/wire-mpqemu/refuses-other-headers", test_headers);
+    g_test_add_func("/wire-mpqemu/accesses", test_accesses);
+    g_test_add_func("/wire-mpqemu/refuses-payload-sizes", test_refuses_payload_sizes);
+    g_test_add_func("/wire-mpqemu/memory-regions", test_memory_regions);
+    g_test_add_func("/wire-mpqemu/stream", test_stream);
+    return g_test_run();
+}
