@@ -68,17 +68,21 @@ def text(value):
 class Service:
     """hw-attest serve in a folder of its own."""
 
-    def __init__(self, program, private=False):
+    def __init__(self, program, private=False, path=None, state=None):
+        """path: put before PATH; state: another state folder than our own."""
         self.folder = tempfile.mkdtemp(prefix="hwa-", dir="/tmp")
-        self.run, self.state = self.folder + "/run", self.folder + "/state"
+        self.run, self.state = self.folder + "/run", state or self.folder + "/state"
         self.program, self.private = program, private
+        self.environment = dict(os.environ)
+        if path:
+            self.environment["PATH"] = path + ":" + self.environment["PATH"]
         self.start()
 
     def start(self):
         ready, ours = os.pipe()
         arguments = [self.program, "serve", "--run-dir", self.run, "--state-dir", self.state,
                      "--ready-fd", str(ours)] + (["--private"] if self.private else [])
-        self.process = subprocess.Popen(arguments, pass_fds=[ours],
+        self.process = subprocess.Popen(arguments, pass_fds=[ours], env=self.environment,
                                         stderr=open(self.folder + "/stderr", "ab"))
         os.close(ours)
         byte = os.read(ready, 1)
@@ -92,6 +96,11 @@ class Service:
 
     def attach(self, **options):
         return Vm(self, **options)
+
+    def kill(self):
+        """As the kernel would: nothing is cleaned up."""
+        self.process.kill()
+        self.process.wait(10)
 
     def close(self):
         if self.process.poll() is None:
@@ -254,6 +263,18 @@ class Vm:
             if time.monotonic() > until:
                 raise TimeoutError(str(status))
             time.sleep(0.02)
+
+    def swtpm(self):
+        """Process id of the VM's swtpm, or None."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if os.path.basename(words[0]) == "swtpm" and any(self.state in w for w in words):
+                return int(pid)
+        return None
 
     def kill_device(self, number=signal.SIGKILL):
         os.kill(self.status()["device"], number)
