@@ -183,22 +183,27 @@ static bool map_bar(const char *sysfs, const char *directory, const char *name, 
     return true;
 }
 
-/* All ones is what a bus answers when nobody is there. */
+/* Off, although the kernel counts the device as enabled: somebody wrote to its configuration. */
+static bool memory_disabled(const char *directory)
+{
+    char path[PATH_MAX];
+    uint8_t command[2];
+    snprintf(path, sizeof(path), "%s/config", directory);
+    int fd MONATT_CLEANUP_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && pread(fd, command, sizeof(command), PCI_COMMAND_OFFSET) == 2 &&
+           (command[0] & PCI_COMMAND_MEMORY) == 0;
+}
+
 static bool check_magic(const PciDevice *device, const char *directory, MonattError *err)
 {
     uint32_t magic = pci_device_read32(device->bar0, MONATT_REG_MAGIC);
     uint32_t version = pci_device_read32(device->bar0, MONATT_REG_VERSION);
-    if (magic == UINT32_MAX) {
-        char path[PATH_MAX];
-        uint8_t command[2] = {0, 0};
-        snprintf(path, sizeof(path), "%s/config", directory);
-        int fd MONATT_CLEANUP_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && pread(fd, command, sizeof(command), PCI_COMMAND_OFFSET) == 2 &&
-            (command[0] & PCI_COMMAND_MEMORY) == 0) {
-            monatt_error_set(err, MONATT_ERROR_MISSING,
-                             "attest device '%s': its memory space is disabled", device->name);
-            return monatt_error_hint(err, "echo 0, then 1 > %s/enable", directory);
-        }
+    if (magic != MONATT_MAGIC && memory_disabled(directory)) {
+        monatt_error_set(err, MONATT_ERROR_MISSING,
+                         "attest device '%s': its memory space is disabled", device->name);
+        return monatt_error_hint(err, "write 0 and then 1 to %s/enable", directory);
+    }
+    if (magic == UINT32_MAX) { /* what a bus answers when nobody is there */
         monatt_error_set(err, MONATT_ERROR_MISSING, "attest device '%s': does not answer",
                          device->name);
         return monatt_error_hint(err, "its process on the host is gone: restart the VM");

@@ -13,6 +13,7 @@ mount -t devtmpfs dev /dev
 mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
 mount -t tmpfs tmp /tmp
 hostname test-guest
+printf 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' >/etc/passwd
 exec 3<>/dev/ttyS1
 stty -F /dev/ttyS1 raw -echo -echoe -echok -hupcl 115200
 encode() {

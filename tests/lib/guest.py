@@ -22,6 +22,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,9 @@ import time
 import uuid
 
 import paths
+
+sys.path.insert(0, paths.source("tests", "device"))
+import device_client  # noqa: E402
 
 BOOT_PATIENCE_S = 180     # 5 to 10 s alone; tests of two builds may share the machine
 COMMAND_PATIENCE_S = 120
@@ -249,13 +253,33 @@ class Host(Cleaner):
         return result
 
 
+class Device(device_client.Vm):
+    """The host's side of a guest's device: its control socket, spoken by the test's own code."""
+
+    def __init__(self, host, vid):
+        self.folder, self.state = f"{host.run}/vm/{vid}", f"{host.state}/vm/{vid}"
+        self.control = self.connect()
+
+    def guest_list(self):
+        """What the guest sent last, as it came."""
+        _, fds = device_client.call(self.control, device_client.LIST)
+        try:
+            return os.pread(fds[0], 1 << 20, 0)
+        finally:
+            os.close(fds[0])
+
+    def set_nonce(self, nonce):
+        device_client.call(self.control, device_client.NONCE, nonce)
+
+
 class Guest(Cleaner):
     """A Linux under TCG through monatt-qemu; ready for commands when the constructor returns."""
 
     def __init__(self, host=None, name="guest", add=(), append="", memory_mb=256, vcpus=1,
-                 options=(), launcher=(), initrd=None, boot=True):
+                 options=(), launcher=(), initrd=None, boot=True, bus=None):
         """add: files for the initramfs; append: more of the kernel's command line; options: more
-        of QEMU's; launcher: options of monatt-qemu itself; initrd: another one."""
+        of QEMU's; launcher: options of monatt-qemu itself; initrd: another one; bus: a stock QEMU
+        instead of monatt-qemu, with the device on this bus, which options makes."""
         super().__init__()
         self.host = host
         self.own_host = None
@@ -269,17 +293,23 @@ class Guest(Cleaner):
         try:
             self.initrd = initrd or initramfs(add)
             self.command_line = f"console=ttyS0 quiet {append}".strip()
-            words = [paths.MONATT_QEMU, "--monatt-run-dir", self.host.run, *launcher,
-                     "-name", name, "-uuid", self.vid, "-machine", "q35", "-accel", "tcg",
+            begin, end, fds = [paths.MONATT_QEMU, "--monatt-run-dir", self.host.run], [], ()
+            if bus:
+                begin, end, fds = self.attach(bus, memory_mb, vcpus)
+            words = [*begin, *launcher,
+                     "-name", name, "-uuid", self.vid, "-machine",
+                     "q35" + (",memory-backend=ram" if bus else ""), "-accel", "tcg",
                      "-cpu", "max", "-m", str(memory_mb), "-smp", str(vcpus), "-nodefaults",
                      "-display", "none", "-serial", f"file:{self.console_path}",
                      "-chardev", f"socket,id=agent,path={self.folder}/agent,server=on,wait=off",
                      "-serial", "chardev:agent",
                      "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                      "-kernel", kernel(), "-initrd", self.initrd, "-append", self.command_line,
-                     *options]
-            self.process = self.start(words, f"{self.folder}/qemu.log",
+                     *options, *end]
+            self.process = self.start(words, f"{self.folder}/qemu.log", pass_fds=fds,
                                       env=self.host.environment())
+            for fd in fds:
+                os.close(fd)
             self.agent = self.connect("agent")
             self.monitor = self.connect("qmp")
             self.monitor_file = self.monitor.makefile("rb")
@@ -291,6 +321,24 @@ class Guest(Cleaner):
             self.report()
             self.close()
             raise
+
+    def attach(self, bus, memory_mb, vcpus):
+        """What monatt-qemu does, at its simplest: first words, last words, descriptors."""
+        qemu, device = socket.socketpair()
+        attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        attach.connect(f"{self.host.run}/attach.sock")
+        _, fds = device_client.call(
+            attach, device_client.ATTACH, uuid.UUID(self.vid).bytes +
+            device_client.text(self.name) + struct.pack(">BBII", 1, 0, vcpus, 0),
+            [device.fileno()])
+        attach.close()
+        device.close()
+        monitor = qemu.detach()
+        return [paths.QEMU], [
+            "-object", f"memory-backend-memfd,id=ram,size={memory_mb}M,share=on",
+            "-chardev", f"socket,id=monatt-qmp,fd={monitor}",
+            "-mon", "chardev=monatt-qmp,mode=control",
+            "-device", f"x-pci-proxy-dev,id=monatt0,bus={bus},fd={fds[0]}"], (monitor, fds[0])
 
     def connect(self, name):
         def attempt():
@@ -377,8 +425,9 @@ class Guest(Cleaner):
         self.wait_ready()
 
     @property
-    def control_path(self):
-        return f"{self.host.run}/vm/{self.vid}/control.sock"
+    def device(self):
+        """A new connection to the device's control socket."""
+        return Device(self.host, self.vid)
 
     @property
     def tpm_path(self):
