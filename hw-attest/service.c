@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -95,12 +96,30 @@ static void remove_stale(const char *folder)
     }
 }
 
+/* Looked for before the fork, so that a missing program has a name in the error. */
+static bool find_swtpm(MonattError *err)
+{
+    char path[PATH_MAX];
+    const char *folders = getenv("PATH");
+    while (folders && *folders) {
+        size_t length = strcspn(folders, ":");
+        int size = snprintf(path, sizeof(path), "%.*s/swtpm", (int)length, folders);
+        if (length > 0 && size > 0 && (size_t)size < sizeof(path) && access(path, X_OK) == 0) {
+            return true;
+        }
+        folders += length + (folders[length] == ':');
+    }
+    monatt_error_set(err, MONATT_ERROR_MISSING, "swtpm: no such program in PATH");
+    return monatt_error_hint(err, "install it: apt install swtpm");
+}
+
 static bool prepare(Service *service, char *socket_path, size_t capacity, MonattError *err)
 {
     const VmOptions *vm = &service->options->vm;
     char path[VM_PATH_MAXIMUM];
     static const uint8_t longest[MONATT_UUID_SIZE];
-    if (!vm_run_folder(vm, longest, path, err) || !vm_state_folder(vm, longest, path, err)) {
+    if (!find_swtpm(err) || !vm_run_folder(vm, longest, path, err) ||
+        !vm_state_folder(vm, longest, path, err)) {
         return false;
     }
     if (!make_folder(vm->run_dir, 0755, err) || !make_folder(vm->state_dir, 0700, err)) {
@@ -215,8 +234,10 @@ static pid_t start_swtpm(Service *service, const uint8_t vid[MONATT_UUID_SIZE])
     char state_option[VM_PATH_MAXIMUM + 32];
     char server[VM_PATH_MAXIMUM + 64];
     char control[VM_PATH_MAXIMUM + 64];
-    if (!vm_run_folder(&service->options->vm, vid, run, NULL) ||
-        !vm_state_folder(&service->options->vm, vid, state, NULL)) {
+    MonattError err = {0};
+    if (!find_swtpm(&err) || !vm_run_folder(&service->options->vm, vid, run, &err) ||
+        !vm_state_folder(&service->options->vm, vid, state, &err)) {
+        monatt_log_failure(&err);
         return -1;
     }
     snprintf(state_option, sizeof(state_option), "dir=%s/tpm,mode=0600", state);
@@ -259,6 +280,11 @@ static void serve_link(Service *service, ServiceVm *vm)
     } else if (message[0] == VM_LINK_SWTPM && vm->known) {
         end_swtpm(vm);
         vm->swtpm = start_swtpm(service, vm->vid);
+        answer = vm->swtpm > 0 ? VM_LINK_DONE : VM_LINK_FAILED;
+    } else if (message[0] == VM_LINK_ALIVE && vm->known) {
+        if (vm->swtpm > 0 && waitpid(vm->swtpm, NULL, WNOHANG) == vm->swtpm) {
+            vm->swtpm = 0;
+        }
         answer = vm->swtpm > 0 ? VM_LINK_DONE : VM_LINK_FAILED;
     }
     ssize_t sent = send(vm->link, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT);

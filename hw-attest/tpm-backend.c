@@ -16,6 +16,8 @@
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
 
+#define IDLE_CHECK_MS 1000 /* a swtpm that died while nobody needs it is seen within this time */
+
 static bool failed(TSS2_RC rc, const char *what, MonattError *err)
 {
     return monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: %s: %s (%#x)", what, Tss2_RC_Decode(rc),
@@ -123,6 +125,11 @@ bool tpm_backend_start(TpmBackend *tpm, MonattError *err)
     while (!tpm_socket_open(&tpm->socket, tpm->path, err)) {
         if (device_now_ms() > until || err->code == MONATT_ERROR_LIMIT) {
             return false;
+        }
+        if (tpm->alive && !tpm->alive(tpm->service_argument)) {
+            monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: '%s': ended before it listened",
+                             tpm->path);
+            return monatt_error_hint(err, "its reason is in the attach service's log");
         }
         nanosleep(&pause, NULL); /* swtpm gives no word when it listens on a path */
     }
@@ -314,7 +321,7 @@ static bool restart(TpmBackend *tpm, MonattError *err)
         monatt_error_clear(err);
         tpm_backend_stop(tpm);
     }
-    if (!tpm->respawn || !tpm->respawn(tpm->respawn_argument)) {
+    if (!tpm->respawn || !tpm->respawn(tpm->service_argument)) {
         return monatt_error_set(err, MONATT_ERROR_TPM,
                                 "swtpm: no attach service to start it again");
     }
@@ -378,8 +385,12 @@ void tpm_backend_run(TpmBackend *tpm, Device *device)
             run_extend(tpm, device);
         } else if (device->hold.active && !device->hold.quoting) {
             (void)device_wait_until(device, device->hold.until_ms);
+        } else if (!dead && tpm_socket_gone(&tpm->socket)) {
+            MonattError err = {0};
+            monatt_error_set(&err, MONATT_ERROR_TPM, "swtpm: '%s': ended", tpm->path);
+            mark_fault(device, &err);
         } else {
-            pthread_cond_wait(&device->changed, &device->lock);
+            (void)device_wait_until(device, device_now_ms() + IDLE_CHECK_MS);
         }
     }
     pthread_mutex_unlock(&device->lock);

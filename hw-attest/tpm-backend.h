@@ -32,7 +32,9 @@ typedef struct TpmBackend {
     uint64_t reset_count;
     /* Asks the attach service for a new swtpm; false when it cannot. */
     bool (*respawn)(void *argument);
-    void *respawn_argument;
+    /* Is it still running?  Asked only while it does not listen yet. */
+    bool (*alive)(void *argument);
+    void *service_argument;
     EventLog *log; /* rotated at a VM reset */
 } TpmBackend;
 

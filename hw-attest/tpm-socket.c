@@ -179,6 +179,13 @@ void tpm_socket_close(TpmSocket *tpm)
     monatt_close_pointer(&tpm->control_fd);
 }
 
+bool tpm_socket_gone(const TpmSocket *tpm)
+{
+    uint8_t byte;
+    ssize_t got = recv(tpm->data_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 bool tpm_socket_power_cycle(TpmSocket *tpm, MonattError *err)
 {
     static const uint8_t flags[4] = {0, 0, 0, 0};

@@ -24,6 +24,8 @@ typedef struct TpmSocket {
 /* Connects to PATH and PATH.ctrl; PEER, MISSING when nobody listens yet. */
 bool tpm_socket_open(TpmSocket *tpm, const char *path, MonattError *err) MONATT_MUST_CHECK;
 void tpm_socket_close(TpmSocket *tpm);
+/* Has the other end closed?  Between commands only. */
+bool tpm_socket_gone(const TpmSocket *tpm);
 /* CMD_INIT: as a power cycle; TPM2_Startup must follow. */
 bool tpm_socket_power_cycle(TpmSocket *tpm, MonattError *err) MONATT_MUST_CHECK;
 

@@ -98,8 +98,12 @@ static bool ask_service(int link, uint8_t type, const uint8_t *vid, MonattError 
     if (send(link, message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message) ||
         poll(&wait, 1, LINK_TIMEOUT_MS) != 1 || recv(link, &answer, 1, 0) != 1 ||
         answer != VM_LINK_DONE) {
-        return monatt_error_set(err, MONATT_ERROR_PEER, "attach service: did not %s",
-                                type == VM_LINK_SWTPM ? "start swtpm" : "take the VM's uuid");
+        if (type == VM_LINK_SWTPM) {
+            monatt_error_set(err, MONATT_ERROR_PEER, "swtpm: the attach service did not start it");
+            return monatt_error_hint(err, "is swtpm installed and in the service's PATH?");
+        }
+        return monatt_error_set(err, MONATT_ERROR_PEER,
+                                "attach service: did not take the VM's uuid");
     }
     return true;
 }
@@ -113,6 +117,12 @@ static bool respawn(void *argument)
         return false;
     }
     return true;
+}
+
+static bool alive(void *argument)
+{
+    Vm *vm = argument;
+    return ask_service(vm->link, VM_LINK_ALIVE, vm->device->vid, NULL);
 }
 
 static bool make_folder(const char *path, MonattError *err)
@@ -178,7 +188,8 @@ static bool open_tpm(Vm *vm, MonattError *err)
         return monatt_error_set(err, MONATT_ERROR_LIMIT, "swtpm: socket path is too long");
     }
     vm->tpm.respawn = respawn;
-    vm->tpm.respawn_argument = vm;
+    vm->tpm.alive = alive;
+    vm->tpm.service_argument = vm;
     vm->tpm.log = &vm->log;
     if (!ask_service(vm->link, VM_LINK_VID, device->vid, err) ||
         !ask_service(vm->link, VM_LINK_SWTPM, device->vid, err) ||

@@ -13,6 +13,7 @@
 typedef enum VmLinkMessage {
     VM_LINK_VID = 'V',   /* + 16 bytes: what to clean up when the device was killed */
     VM_LINK_SWTPM = 'S', /* start the VM's swtpm */
+    VM_LINK_ALIVE = 'A', /* is it still running? */
     VM_LINK_DONE = 'K',  /* answers */
     VM_LINK_FAILED = 'F',
 } VmLinkMessage;

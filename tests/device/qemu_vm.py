@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 import uuid
 
 from device_client import ATTACH, BAR0, BAR2, Vm, call, text
@@ -131,6 +132,12 @@ class QemuVm(Vm):
 
     def config_read(self, address, size=4):
         return int(self.ask(f"c {address:x}"), 16)
+
+    def wire_gone(self):
+        """Waits until the attach service has cleaned up after a killed device."""
+        until = time.monotonic() + 20
+        while os.path.exists(self.folder) and time.monotonic() < until:
+            time.sleep(0.02)
 
     def end(self):
         """Ends QEMU; True when the device cleaned up after itself."""

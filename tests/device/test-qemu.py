@@ -58,6 +58,13 @@ def check_machine(tap, service, machine):
         tap.ok(int.from_bytes(threads[4:8], "big") == 1, f"{machine}: one vCPU thread", threads)
         check_reset(tap, vm, machine, "reboot by the guest", lambda: vm.order("reboot"))
         check_reset(tap, vm, machine, "system_reset by QMP", lambda: vm.execute("system_reset"))
+        if machine == "pc":
+            vm.kill_device()
+            vm.wire_gone()
+            tap.is_equal([vm.read(BAR0), vm.read(BAR2 + 0x100), vm.config_read(0)], [0xFFFFFFFF] * 3,
+                         "device killed: the guest reads all ones and goes on")
+            vm.execute("system_reset")
+            tap.is_equal(vm.wait_ready(), "none", "and after a reboot finds no device")
         vm.order("off")
         tap.is_equal(vm.process.wait(60), 0, f"{machine}: guest powers off, QEMU ends with 0")
     finally:
