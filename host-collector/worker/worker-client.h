@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker-client.h - the collector's side of a VM's introspection worker
+ *
+ * A worker is one process for one boot of one VM: it holds the guest's RAM read-only, is in a
+ * sandbox before it reads the first byte of it, and answers measurements.  It holds no key and
+ * may die or lie at any time, as a hostile guest may have taken it: its answers are parsed as
+ * foreign bytes, and one that is late, too long or malformed ends it.
+ *
+ * Start a new one after MONATT_EVENT_RESET and when the device's RAM regions change.  One thread
+ * at a time uses a worker; calls block until the answer or the deadline.
+ */
+#ifndef MONATT_HOST_COLLECTOR_WORKER_WORKER_CLIENT_H
+#define MONATT_HOST_COLLECTOR_WORKER_WORKER_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "libmonatt/base/error.h"
+#include "libmonatt/control/control.h"
+#include "libmonatt/formats/record-payloads.h"
+
+#define MONATT_WORKER_FINDINGS 64    /* more are counted in the summary and not listed */
+#define MONATT_WORKER_TASKS 131072   /* tasks of one view; more: MONATT_REASON_BUDGET */
+#define MONATT_WORKER_VCPUS 64       /* vCPU clocks that a worker watches */
+#define MONATT_WORKER_KERNEL_SIZE 65 /* the release, e.g. "6.1.0-56-cloud-amd64" */
+
+typedef struct MonattWorker MonattWorker;
+
+/* One task as the worker saw it in the last scan. */
+typedef struct MonattTask {
+    uint64_t address; /* of its task_struct, guest-virtual */
+    uint64_t start_ns;
+    uint32_t pid;
+    uint32_t tgid; /* differs from pid: a thread, which the task list never holds */
+    uint32_t uid;
+    uint32_t views;        /* MONATT_VIEW_BIT()s that show it */
+    uint8_t kernel_thread; /* has no mm */
+    char command[17];      /* printable */
+} MonattTask;
+
+/* Why a view that was wanted could not be read whole. */
+typedef struct MonattViewState {
+    bool wanted;
+    bool complete;
+    uint32_t reason; /* MonattReason, NONE when complete */
+    uint32_t tasks;
+} MonattViewState;
+
+/*
+ * summary and findings are ready for monatt_tasks_summary_encode() (0x1901) and
+ * monatt_finding_encode() (0x1902).  A measurement that was not whole (no kernel found, a view
+ * torn) is still a report: summary.reason and summary.text say what, and views_read which.
+ */
+typedef struct MonattTaskReport {
+    MonattTasksSummaryPayload summary;
+    MonattViewState views[MONATT_VIEW_COUNT]; /* by MonattTaskView; [0] unused */
+    size_t finding_count;
+    MonattFindingPayload findings[MONATT_WORKER_FINDINGS];
+    uint64_t t0_ns; /* CLOCK_BOOTTIME of the host: before the first scan, after the last */
+    uint64_t t1_ns;
+    uint64_t scan_us; /* the worker's CPU time for one scan of all views, the last one's */
+    char kernel[MONATT_WORKER_KERNEL_SIZE];
+    size_t task_count;
+    MonattTask *tasks; /* ascending by pid, then address */
+} MonattTaskReport;
+void monatt_task_report_free(MonattTaskReport *report);
+
+/*
+ * Starts worker_path (build/host-collector/worker/monatt-worker) and gives it count regions with
+ * a descriptor each, as monatt_device_ram() gives them; the descriptors stay the caller's.
+ * qemu_pid and threads (monatt_device_vcpus()) are the vCPUs' clocks, by which a stalled guest is
+ * told from one that hides a task; with none of them there are no findings, only "unsettled" ones.
+ * MONATT_ERROR_SYSTEM: it could not be started; PEER: it started and did not get ready in time.
+ */
+bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions, const int *fds,
+                         size_t count, uint32_t qemu_pid, const uint32_t *threads,
+                         size_t thread_count, MonattWorker **ret_worker,
+                         MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Notes who runs now, under nonce: a guest's list that is bound to this nonce was taken after
+ * this scan, so whoever is here and still there at the measurement must be in it.  Call it before
+ * monatt_device_set_nonce().  Only the last one counts.
+ */
+bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_SIZE],
+                        unsigned deadline_ms, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Measures: scans all views, again and again while one disagrees, until every difference has
+ * vanished, met the rule, or deadline_ms is near (the answer comes before it).  3,000 ms is a good
+ * deadline; the first call on a worker also looks for the kernel (0.1 s a GiB).
+ * guest_list_fd: what monatt_device_guest_list() gave, or -1; nonce: the one it must bear, or NULL.
+ * The report is the caller's.  MONATT_ERROR_PEER: the worker died, hung or answered nonsense; it
+ * has been killed, only monatt_worker_free() may follow: the summary to record then is reason
+ * MONATT_REASON_WORKER_DIED.
+ */
+bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
+                         const uint8_t nonce[MONATT_NONCE_SIZE], unsigned deadline_ms,
+                         MonattTaskReport **ret_report, MonattError *err) MONATT_MUST_CHECK;
+/* False once a call failed with PEER or the process ended. */
+bool monatt_worker_alive(MonattWorker *worker);
+uint32_t monatt_worker_pid(const MonattWorker *worker);
+/* Ends and reaps it; NULL is allowed. */
+void monatt_worker_free(MonattWorker *worker);
+
+/* Parses one measurement's answer packets, laid end to end; for the client and its fuzz target. */
+bool monatt_worker_answer_parse(const void *bytes, size_t size, MonattTaskReport **ret_report,
+                                MonattError *err) MONATT_MUST_CHECK;
+
+#endif
