@@ -14,7 +14,7 @@ by an exception.  Boots are dear: do many checks with one.
 import base64
 import contextlib
 import ctypes
-import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -69,8 +69,9 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+@functools.lru_cache(maxsize=None)
 def kernel():
-    """The path of a cloud kernel."""
+    """The path of a cloud kernel; the first call on a machine may download it."""
     done = subprocess.run([paths.source("guest", "find-kernel")], capture_output=True, text=True)
     if done.returncode != 0:
         raise GuestError(f"find-kernel: {done.stderr.strip()}")
@@ -79,8 +80,12 @@ def kernel():
 
 def missing():
     """What a guest test lacks on this machine, or None."""
-    return paths.missing(paths.QEMU, "swtpm", "busybox", "stty", paths.HW_ATTEST,
-                         paths.MONATT_QEMU, paths.MONATT_GUEST)
+    lacking = paths.missing(paths.QEMU, "swtpm", "busybox", paths.HW_ATTEST, paths.MONATT_QEMU,
+                            paths.MONATT_GUEST)
+    try:
+        return lacking or (kernel() and None)
+    except GuestError as error:
+        return f"a Debian cloud kernel ({error})"
 
 
 def wait_for(condition, what, seconds=START_PATIENCE_S, alive=None):
@@ -195,6 +200,7 @@ class Host(Cleaner):
         self.folder = tempfile.mkdtemp(prefix="mg-", dir="/tmp")
         self.run, self.state = f"{self.folder}/run", f"{self.folder}/state"
         self.collector = self.tpm = None
+        self.reports = 0
         try:
             os.makedirs(self.run)
             os.makedirs(self.state, 0o700)
@@ -233,6 +239,27 @@ class Host(Cleaner):
         if not os.path.exists(self.ca):
             self.monatt("ca", "init", self.ca)
         self.monatt("ca", "enrol", "--ca", self.ca)
+
+    def attest(self, vm):
+        """Fresh evidence about the VM of this name: (path, nonce in hexadecimal)."""
+        self.reports += 1
+        path = f"{self.folder}/evidence-{self.reports}.jws"
+        self.monatt("vm", "attest", vm, "--output", path, "--nonce-file", f"{path}.nonce")
+        with open(f"{path}.nonce", encoding="ascii") as file:
+            return path, file.read().strip()
+
+    def learn(self, vm):
+        """Reference values from one report of this VM; the path."""
+        evidence, nonce = self.attest(vm)
+        path = f"{self.folder}/reference-{self.reports}.json"
+        self.monatt("reference", "learn", evidence, "--nonce", nonce, "--anchor", self.anchor,
+                    "--output", path)
+        return path
+
+    def verify(self, evidence, nonce, reference, *more):
+        """The verifier's result; its status is the verdict."""
+        return self.monatt("evidence", "verify", evidence, "--nonce", nonce, "--anchor",
+                           self.anchor, "--reference", reference, *more, check=False)
 
     @property
     def ca(self):
@@ -276,17 +303,18 @@ class Guest(Cleaner):
     """A Linux under TCG through monatt-qemu; ready for commands when the constructor returns."""
 
     def __init__(self, host=None, name="guest", add=(), append="", memory_mb=256, vcpus=1,
-                 options=(), launcher=(), initrd=None, boot=True, bus=None):
+                 options=(), launcher=(), initrd=None, boot=True, bus=None, vid=None):
         """add: files for the initramfs; append: more of the kernel's command line; options: more
         of QEMU's; launcher: options of monatt-qemu itself; initrd: another one; bus: a stock QEMU
-        instead of monatt-qemu, with the device on this bus, which options makes."""
+        instead of monatt-qemu, with the device on this bus, which options makes; vid: the UUID of
+        a VM that was there before."""
         super().__init__()
         self.host = host
         self.own_host = None
         if host is None:
             self.host = self.own_host = Host()
         self.folder = tempfile.mkdtemp(prefix="mg-", dir="/tmp")
-        self.name, self.vid = name, str(uuid.uuid4())
+        self.name, self.vid = name, vid or str(uuid.uuid4())
         self.console_path = f"{self.folder}/guest.console"
         self.agent = self.monitor = self.monitor_file = None
         self.buffer = b""
@@ -447,13 +475,6 @@ class Guest(Cleaner):
         super().report()
         if self.own_host:
             self.own_host.report()
-
-
-def lock_machine():
-    """One bench at a time; held until the program ends."""
-    file = open("/tmp/monatt-bench.lock", "w", encoding="utf-8")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
 
 
 if __name__ == "__main__":

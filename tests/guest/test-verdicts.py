@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""test-verdicts.py: from a real guest to a verdict, clean and attacked.
+
+A clean guest is healthy, also when it forks as fast as it can.  A process hidden by our kernel
+module, and a boot with another command line or initrd, are compromised and named.
+"""
+import json
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import guest as guest_library  # noqa: E402
+import paths  # noqa: E402
+import rootkit  # noqa: E402
+from guest import Guest, Host  # noqa: E402
+from tap import Tap  # noqa: E402
+
+HEALTHY, REFUSED, COMPROMISED = 0, 3, 4
+
+
+def judge(host, vm, reference):
+    """Attests and verifies: the verifier's result."""
+    return host.verify(*host.attest(vm), reference)
+
+
+def check_clean(tap, host, guest, reference):
+    evidence, nonce = host.attest(guest.name)
+    result = host.verify(evidence, nonce, reference)
+    tap.is_equal(result.status, HEALTHY, "clean guest: exit 0")
+    for name in ("startup-integrity", "runtime-integrity"):
+        tap.ok(re.search(rf"{name}\b.*\bhealthy\b", result.text), f"clean guest: {name} is healthy",
+               result)
+    for name in ("confidentiality.cpu", "availability.cpu", "host-integrity"):
+        tap.ok(re.search(rf"{re.escape(name)}\b.*\bunknown\b", result.text),
+               f"clean guest: {name} is unknown, not healthy", result)
+    answer = host.verify(evidence, nonce, reference, "--json")
+    tap.ok(answer.status == HEALTHY and isinstance(json.loads(answer.out), dict),
+           "the same as JSON: one object, the same exit code", answer)
+    result = host.verify(evidence, "00" * 32, reference)
+    tap.ok(result.status == REFUSED and "nonce" in result.error_text, "wrong nonce: exit 3", result)
+
+
+def check_busy(tap, host, guest, reference):
+    pid = guest.spawn("sh -c 'while true; do for i in 1 2 3 4; do true | cat & done; wait; done'")
+    for i in range(3):
+        result = judge(host, guest.name, reference)
+        tap.is_equal(result.status, HEALTHY, f"a guest that forks all the time is healthy, {i + 1}")
+        if result.status != HEALTHY:
+            tap.note(result)
+    guest.run(f"kill -9 {pid}; killall -9 cat", check=False)
+
+
+def names(result, pid, command):
+    return re.search(rf"\b{pid}\b", result.text) and command in result.text
+
+
+def check_hidden(tap, host, guest, reference):
+    kit = rootkit.Rootkit(guest)
+    # A script's process has the script's name.
+    guest.run("printf '#!/bin/sh\\nwhile true; do sleep 1000; done\\n' >/tmp/evil-daemon; "
+              "chmod +x /tmp/evil-daemon")
+    first, second = (guest.spawn("/tmp/evil-daemon") for _ in range(2))
+    command = guest.run(f"cat /proc/{first}/comm").text
+    tap.is_equal(command, "evil-daemon", "the process to hide runs")
+    for how, what in (("list", "the task list"), ("both", "task list and PID IDR")):
+        kit.hide(first, how)
+        result = judge(host, guest.name, reference)
+        tap.is_equal(result.status, COMPROMISED, f"hidden from {what}: exit 4")
+        tap.ok(names(result, first, command), f"hidden from {what}: pid and command are named",
+               result)
+        tap.ok(not re.search(rf"\b{second}\b", result.text),
+               f"hidden from {what}: its neighbour is not accused", result)
+        kit.show(first)
+        result = judge(host, guest.name, reference)
+        tap.is_equal(result.status, HEALTHY, f"put back into {what}: exit 0")
+    kit.hide(first, "both")
+    kit.hide(second, "both")
+    result = judge(host, guest.name, reference)
+    tap.ok(result.status == COMPROMISED and names(result, first, command) and
+           names(result, second, command), "two neighbours hidden together: both are named", result)
+    kit.show(first)
+    kit.show(second)
+
+
+def check_reboot(tap, host, guest, reference):
+    seed = guest.device.status()["seed"]
+    guest.reboot()
+    tap.ok(guest.device.status()["seed"] != seed, "a reboot gives a new boot")
+    result = judge(host, guest.name, reference)
+    tap.is_equal(result.status, HEALTHY, "after a reboot: exit 0, measured anew")
+    if result.status != HEALTHY:
+        tap.note(result)
+
+
+def check_changed(tap, host, reference, vid, name, item, **changed):
+    with Guest(host, name="guest", vid=vid, **changed) as guest:
+        result = judge(host, guest.name, reference)
+        tap.is_equal(result.status, COMPROMISED, f"{name}: exit 4")
+        tap.ok(re.search(rf"startup-integrity\b.*\bcompromised\b", result.text),
+               f"{name}: startup-integrity is compromised", result)
+        tap.ok(item in result.text, f"{name}: it is named", result)
+        return result
+
+
+def main():
+    tap = Tap()
+    lacking = guest_library.missing() or paths.missing(paths.COLLECTORD, paths.WORKER, paths.MONATT)
+    if lacking:
+        tap.skip_all(f"{lacking} is missing")
+    module, why = None, ""
+    try:
+        module = rootkit.build()
+    except rootkit.Missing as reason:
+        why = str(reason)
+    add = [f"{module}:/rootkit.ko"] if module else []
+    with tap, Host(collector=True) as host:
+        with Guest(host, add=add) as guest:
+            reference = host.learn(guest.name)
+            check_clean(tap, host, guest, reference)
+            check_busy(tap, host, guest, reference)
+            if module:
+                check_hidden(tap, host, guest, reference)
+            else:
+                tap.skip(why, "a process hidden by a kernel module")
+            check_reboot(tap, host, guest, reference)
+            vid = guest.vid
+        result = check_changed(tap, host, reference, vid, "changed command line", "command-line",
+                               add=add, append="changed=1")
+        tap.contains(result.text, "changed=1", "changed command line: what was observed")
+        check_changed(tap, host, reference, vid, "changed initrd", "initrd",
+                      add=[*add, f"{os.path.abspath(__file__)}:/changed"])
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
