@@ -26,6 +26,22 @@ void monatt_log_init(const char *program)
     }
 }
 
+/*
+ * A name or a peer's text in a message must not end the line, write one of its own or move a
+ * terminal's cursor.  UTF-8 stays but for its C1 controls (C2 80 to C2 9F).
+ */
+static void disarm(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f) {
+            text[i] = '?';
+        } else if (c == 0xc2 && i + 1 < size && ((unsigned char)text[i + 1] & 0xe0) == 0x80) {
+            text[i] = text[i + 1] = '?';
+        }
+    }
+}
+
 static void line(MonattLogLevel level, const char *mark, const char *format, va_list arguments)
 {
     char text[512];
@@ -34,11 +50,15 @@ static void line(MonattLogLevel level, const char *mark, const char *format, va_
     }
     int length = snprintf(text, sizeof(text) - 1, "%s: %s", program_name, mark);
     size_t used = length > 0 ? (size_t)length : 0;
+    if (used > sizeof(text) / 2) { /* a program's name that leaves no room is cut */
+        used = sizeof(text) / 2;
+    }
     length = vsnprintf(text + used, sizeof(text) - 1 - used, format, arguments);
     used += length > 0 ? (size_t)length : 0;
     if (used > sizeof(text) - 2) {
         used = sizeof(text) - 2;
     }
+    disarm(text, used);
     text[used++] = '\n';
     ssize_t written = write(STDERR_FILENO, text, used);
     (void)written; /* nowhere left to complain */
@@ -63,8 +83,10 @@ void monatt_log_failure(const MonattError *err)
     monatt_log_error("%s", err->message);
     if (err->hint[0] != '\0') {
         char text[MONATT_ERROR_HINT_SIZE + 8];
-        int length = snprintf(text, sizeof(text), "hint: %s\n", err->hint);
-        ssize_t written = write(STDERR_FILENO, text, (size_t)length);
+        size_t length = (size_t)snprintf(text, sizeof(text) - 1, "hint: %s", err->hint);
+        disarm(text, length);
+        text[length++] = '\n';
+        ssize_t written = write(STDERR_FILENO, text, length);
         (void)written;
     }
 }

@@ -14,6 +14,10 @@ typedef enum MonattLogLevel {
     MONATT_LOG_DEBUG,
 } MonattLogLevel;
 
+/*
+ * Control characters in a message become '?', so that one call is one line and nobody's text can
+ * forge another.
+ */
 /* The program's name before each line; level from MONATT_LOG=error|warning|info|debug. */
 void monatt_log_init(const char *program);
 void monatt_log_error(const char *format, ...) MONATT_PRINTF(1, 2);

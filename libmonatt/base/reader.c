@@ -40,7 +40,8 @@ static bool take(MonattReader *r, size_t size, const uint8_t **ret_bytes)
         monatt_reader_fail(r, "needs %zu bytes, has %zu", size, r->end - r->position);
         return false;
     }
-    *ret_bytes = r->bytes + r->position;
+    /* An empty range may have no address, and adding even 0 to none is undefined. */
+    *ret_bytes = r->bytes ? r->bytes + r->position : NULL;
     r->position += size;
     return true;
 }

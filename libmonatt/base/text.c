@@ -38,15 +38,14 @@ bool monatt_text_to_bytes(const char *text, uint8_t *bytes, size_t size, MonattE
                                 "hexadecimal text must have %zu digits, has %s%zu", 2 * size,
                                 length > 2 * size ? "at least " : "", length);
     }
-    for (size_t i = 0; i < size; i++) {
-        int high = nibble(text[2 * i]);
-        int low = nibble(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
+    for (size_t i = 0; i < length; i++) {
+        if (nibble(text[i]) < 0) {
             return monatt_error_set(err, MONATT_ERROR_USAGE,
-                                    "hexadecimal text has another character at position %zu",
-                                    2 * i + (high < 0 ? 0 : 1));
+                                    "hexadecimal text has another character at position %zu", i);
         }
-        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
     }
     return true;
 }
