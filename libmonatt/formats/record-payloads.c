@@ -91,6 +91,9 @@ bool monatt_locks_decode(const MonattRecord *record, MonattLocksPayload *ret, Mo
         !monatt_reader_finish(&r)) {
         return false;
     }
+    if (payload.split_total > payload.lock_total) {
+        return monatt_reader_fail(&r, "more split locks than locks");
+    }
     *ret = payload;
     return true;
 }
@@ -323,6 +326,9 @@ bool monatt_report_decode(const MonattRecord *record, MonattReportPayload *ret, 
         }
         if (payload.ranges[i].index >= MONATT_REGISTER_COUNT) {
             return monatt_reader_fail(&r, "register %u does not exist", payload.ranges[i].index);
+        }
+        if (i > 0 && payload.ranges[i].index <= payload.ranges[i - 1].index) {
+            return monatt_reader_fail(&r, "registers are not sorted and unique");
         }
         if (payload.ranges[i].first > payload.ranges[i].last) {
             return monatt_reader_fail(&r, "a range ends before it begins");

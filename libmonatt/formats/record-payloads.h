@@ -132,8 +132,8 @@ typedef struct MonattBootItemPayload {
 } MonattBootItemPayload;
 
 /* 0x2201: prev Q3 32 (zeros for the first of a boot) | N3 32 | u32 n | u32 rm bits | u16 count |
- * count x { u8 register, u64 first, u64 last } (event-log record numbers, inclusive; a register
- * without records has no range) */
+ * count x { u8 register, u64 first, u64 last } (event-log record numbers, inclusive; registers
+ * ascend; one without records has no range) */
 #define MONATT_REPORT_RANGES 8
 typedef struct MonattReportPayload {
     uint8_t previous[MONATT_SHA256_SIZE];

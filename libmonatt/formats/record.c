@@ -66,6 +66,16 @@ bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_recor
     if (length != size) {
         return monatt_reader_fail(&r, "says %u bytes, has %zu", length, size);
     }
+    /* A flag of tomorrow may say that the record is worth less: it must not be passed over. */
+    if (record.flags & ~(uint32_t)MONATT_RECORD_FLAGS) {
+        return monatt_reader_fail(&r, "flags 0x%08x are not known", record.flags);
+    }
+    if (record.coverage_ppm > MONATT_COVERAGE_WHOLE) {
+        return monatt_reader_fail(&r, "coverage of %u millionths", record.coverage_ppm);
+    }
+    if (record.t1_ns < record.t0_ns) {
+        return monatt_reader_fail(&r, "ends before it begins");
+    }
     record.payload_size = monatt_reader_left(&r);
     if (!monatt_reader_bytes(&r, record.payload_size, &record.payload)) {
         return false;

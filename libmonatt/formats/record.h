@@ -42,6 +42,9 @@ typedef enum MonattRecordType {
 #define MONATT_RECORD_PARTIAL 0x00000004
 #define MONATT_RECORD_PAUSED 0x00000008
 #define MONATT_RECORD_SOURCE_CHANGED 0x00000010
+#define MONATT_RECORD_FLAGS 0x0000001f /* all that version 1 has */
+
+#define MONATT_COVERAGE_WHOLE 1000000 /* parts per million */
 
 typedef struct MonattRecord {
     uint16_t type;
@@ -61,7 +64,11 @@ typedef struct MonattRecord {
 /* Encodes the header; the caller then writes the payload and calls monatt_record_end(). */
 void monatt_record_begin(MonattWriter *w, const MonattRecord *header);
 bool monatt_record_end(MonattWriter *w, size_t *ret_size, MonattError *err) MONATT_MUST_CHECK;
-/* Payload points into bytes.  Unknown types are accepted: the caller says "unknown". */
+/*
+ * Payload points into bytes.  Unknown types are accepted: the caller says "unknown".  Refused
+ * (FORMAT): another magic, version or length, an unknown flag, coverage over the whole, t1 before
+ * t0; LIMIT: over MONATT_CONTENT_MAXIMUM.
+ */
 bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_record,
                          MonattError *err) MONATT_MUST_CHECK;
 const char *monatt_record_type_name(uint16_t type); /* "boot-item" …, "unknown" */
