@@ -39,13 +39,16 @@ char *monatt_session_request_to_json(const MonattSessionRequest *request);
 MonattSessionRequest *monatt_session_request_from_json(const char *text, size_t length,
                                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* File CA: DIR/{root.pem,root.key,ca.pem,ca.key}; keys mode 0600. */
-gboolean monatt_ca_init(const char *directory, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Checks the request (key form, attributes of SK, proof, nonce), issues; chain leaf first, up to
- * but not with the root; opening = r, 32 bytes. */
-gboolean monatt_ca_issue_session(const char *directory, const MonattSessionRequest *request,
-                                 STACK_OF(X509) * *ret_chain, GBytes **ret_opening,
-                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* File CA: DIR/{root.pem,root.key,ca.pem,ca.key}; keys mode 0600.  suite: "S256" (P-256) or
+ * "S384" (P-384), which certifies sessions of both.  USAGE when one of the files is there. */
+gboolean monatt_ca_init(const char *directory, const char *suite,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Checks the request (key form, attributes of SK, proof) and that its nonce is the one the caller
+ * chose for it (32 bytes), issues; chain leaf first, up to but not with the root; opening = r, 32
+ * bytes.  Free with sk_X509_pop_free(chain, X509_free) and g_bytes_unref(). */
+gboolean monatt_ca_issue_session(const char *directory, GBytes *nonce,
+                                 const MonattSessionRequest *request, STACK_OF(X509) * *ret_chain,
+                                 GBytes **ret_opening, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* What a session certificate says, after the chain was checked. */
 typedef struct MonattSessionCertificate {
