@@ -169,6 +169,11 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         ok = bar_access(device, command == BAR_WRITE, &r, ret_value);
         break;
     case DEVICE_RESET:
+        /*
+         * QEMU's own copy of the configuration space is reset with it: were ours not, a guest that
+         * puts its BARs back (bus reset, resume from S3) would see them unchanged and write nothing.
+         */
+        pci_config_init(&device->config);
         if (reset_wire(&device->reset, device_now_ms())) {
             device_begin_reset(device);
         }

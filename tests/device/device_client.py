@@ -203,8 +203,15 @@ class Vm:
         data = b"".join(self.read(entry + i).to_bytes(4, "little") for i in range(0, 0x60, 4))
         return data[:32], data[32:80], struct.unpack("<QQ", data[80:])
 
-    def reset(self):
+    def wire_reset(self):
+        """A bus reset: the BARs go with it, and the guest puts them back."""
         self.message(RESET)
+        self.config_write(0x10, BAR0)
+        self.config_write(0x18, BAR2)
+
+    def reset(self):
+        """A reboot of the VM."""
+        self.wire_reset()
         self.qmp_send('{"event": "RESET", "timestamp": {"seconds": 1, "microseconds": 0}}')
 
     # The control socket.

@@ -177,7 +177,7 @@ def check_wire_reset(tap, vm):
     vm.extend(19, b"host")
     vm.guest_extend(4, d256, d384)
     before, status = vm.registers(), vm.status()
-    vm.message(7)
+    vm.wire_reset()
     after = vm.status()
     tap.is_equal(([r[:2] for r in vm.registers()], after["seed"], after["boot_count"]),
                  ([r[:2] for r in before], status["seed"], status["boot_count"]),

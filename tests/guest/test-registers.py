@@ -176,6 +176,7 @@ def check_bus_reset(tap):
         tap.is_equal(result.status, 0, "the guest resets the device through sysfs")
         tap.is_equal((values_of(device), device.status()["seed"]), (before, seed),
                      "a reset through sysfs resets no register")
+        tap.is_equal(guest.read(9)["sha256"], before[9][0], "and the device answers after it")
         # Bridge control, bit 6: the secondary bus reset by hand.
         guest.run(f"port=$(readlink -f {sysfs}/..)/config; "
                   "printf '\\100' | dd of=$port bs=1 seek=62 conv=notrunc 2>/dev/null; sleep 1; "
@@ -257,6 +258,23 @@ def check_reboot(tap, guest, how):
                  f"reboot by the {how}: fresh registers")
 
 
+def check_sleep(tap, guest):
+    """S3 resets devices but not a TPM's registers; QEMU reports no RESET."""
+    device = guest.device
+    guest.run(f"monatt-guest extend 7 {DIGEST_256}")
+    before, seed = values_of(device), device.status()["seed"]
+    guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
+              "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
+    wait_for(lambda: guest.qmp("query-status")["status"] == "suspended", "suspend to RAM")
+    guest.qmp("system_wakeup")
+    # The port itself sleeps until then.
+    while not guest.line(guest_library.COMMAND_PATIENCE_S).endswith(b"awake"):
+        pass
+    tap.is_equal(guest.read(7)["sha256"], before[7][0], "the device answers after suspend to RAM")
+    tap.is_equal((values_of(device), device.status()["seed"]), (before, seed),
+                 "suspend to RAM resets no register")
+
+
 def check_device_lost(tap, guest):
     device = guest.device
     pid = device.status()["device"]
@@ -293,6 +311,7 @@ def main():
             check_reboot(tap, guest, "guest")
             compare_with_tpm(tap, guest, "after a reboot")
             check_reboot(tap, guest, "monitor")
+            check_sleep(tap, guest)
             check_device_lost(tap, guest)
     with tap:
         check_bus_reset(tap)

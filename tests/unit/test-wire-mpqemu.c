@@ -110,6 +110,26 @@ static void test_accesses(void)
     device_free(device);
 }
 
+/* QEMU forgets the BARs with a reset, so the guest must read here that they have to be set. */
+static void test_reset_clears_bars(void)
+{
+    Device *device = device_new();
+    bool reply;
+    uint64_t answer;
+    MonattError err = {0};
+    config(device, true, 0x10, 0xfe000000u);
+    config(device, true, 0x04, 2);
+    g_assert_cmphex(bar(device, false, 0xfe000000u, 0, 4), ==, MONATT_MAGIC);
+    g_assert_true(wire_mpqemu_handle(device, RESET, NULL, 0, NULL, 0, &reply, &answer, &err));
+    g_assert_true(reply);
+    g_assert_cmphex(config(device, false, 0x10, 0), ==, 0);
+    g_assert_cmphex(config(device, false, 0x04, 0), ==, 0);
+    g_assert_cmphex(config(device, false, 0, 0), ==,
+                    (uint32_t)MONATT_PCI_DEVICE << 16 | MONATT_PCI_VENDOR);
+    g_assert_cmphex(bar(device, false, 0xfe000000u, 0, 4), ==, UINT64_MAX);
+    device_free(device);
+}
+
 /* Payloads that are shorter or longer than their command's. */
 static void test_refuses_payload_sizes(void)
 {
@@ -263,6 +283,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wire-mpqemu/refuses-other-headers", test_headers);
     g_test_add_func("/wire-mpqemu/accesses", test_accesses);
+    g_test_add_func("/wire-mpqemu/reset-clears-bars", test_reset_clears_bars);
     g_test_add_func("/wire-mpqemu/refuses-payload-sizes", test_refuses_payload_sizes);
     g_test_add_func("/wire-mpqemu/memory-regions", test_memory_regions);
     g_test_add_func("/wire-mpqemu/stream", test_stream);
