@@ -171,7 +171,8 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     case DEVICE_RESET:
         /*
          * QEMU's own copy of the configuration space is reset with it: were ours not, a guest that
-         * puts its BARs back (bus reset, resume from S3) would see them unchanged and write nothing.
+         * puts its BARs back (bus reset, resume from S3) would see them unchanged and write
+         * nothing.
          */
         pci_config_init(&device->config);
         if (reset_wire(&device->reset, device_now_ms())) {
