@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * log-facts.c - walks the host's records of an event log once and keeps what rules need
+ *
+ * Must never skip a record that it cannot read: it is counted, and the register's property is
+ * then unknown.
+ */
+#include "verifier/appraisal/log-facts.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+#include "libmonatt/eventlog/cel.h"
+
+void monatt_log_facts_init(MonattLogFacts *facts)
+{
+    memset(facts, 0, sizeof(*facts));
+    facts->boot = g_array_new(FALSE, TRUE, sizeof(MonattBootFact));
+    facts->summaries = g_array_new(FALSE, TRUE, sizeof(MonattSummaryFact));
+    facts->findings = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
+    facts->open_summaries = g_array_new(FALSE, TRUE, sizeof(MonattSummaryFact));
+    facts->open_findings = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
+}
+
+void monatt_log_facts_clear(MonattLogFacts *facts)
+{
+    g_clear_pointer(&facts->boot, g_array_unref);
+    g_clear_pointer(&facts->summaries, g_array_unref);
+    g_clear_pointer(&facts->findings, g_array_unref);
+    g_clear_pointer(&facts->open_summaries, g_array_unref);
+    g_clear_pointer(&facts->open_findings, g_array_unref);
+}
+
+static bool keep_boot(MonattLogFacts *facts, const MonattCelEntry *entry,
+                      const MonattRecord *record, MonattError *err)
+{
+    MonattBootFact fact = {.number = entry->number};
+    if (!monatt_boot_item_decode(record, &fact.item, err)) {
+        return false;
+    }
+    facts->boot_total++;
+    if (facts->boot->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->boot, fact);
+    }
+    return true;
+}
+
+static bool keep_summary(MonattLogFacts *facts, const MonattCelEntry *entry,
+                         const MonattRecord *record, MonattError *err)
+{
+    MonattSummaryFact fact = {.number = entry->number,
+                              .flags = record->flags,
+                              .coverage_ppm = record->coverage_ppm,
+                              .t1_ns = record->t1_ns};
+    if (!monatt_tasks_summary_decode(record, &fact.summary, err)) {
+        return false;
+    }
+    facts->open_summaries_total++;
+    if (facts->open_summaries->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->open_summaries, fact);
+    }
+    return true;
+}
+
+static bool keep_finding(MonattLogFacts *facts, const MonattCelEntry *entry,
+                         const MonattRecord *record, MonattError *err)
+{
+    MonattFindingFact fact = {.number = entry->number};
+    if (!monatt_finding_decode(record, &fact.finding, err)) {
+        return false;
+    }
+    facts->open_findings_total++;
+    if (facts->open_findings->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->open_findings, fact);
+    }
+    return true;
+}
+
+static void close_list(GArray *closed, GArray *open, uint64_t *closed_total, uint64_t *open_total)
+{
+    g_array_set_size(closed, 0);
+    g_array_append_vals(closed, open->data, open->len);
+    g_array_set_size(open, 0);
+    *closed_total = *open_total;
+    *open_total = 0;
+}
+
+/* A report closes what was measured since the one before it: an old measurement never answers a
+ * new question, and what comes behind the last report belongs to the next one. */
+static bool keep_report(MonattLogFacts *facts, const MonattCelEntry *entry,
+                        const MonattRecord *record, MonattError *err)
+{
+    if (!monatt_report_decode(record, &facts->report, err)) {
+        return false;
+    }
+    if (facts->has_report) {
+        facts->has_earlier = TRUE;
+        facts->earlier_number = facts->report_number;
+    }
+    facts->has_report = TRUE;
+    facts->report_number = entry->number;
+    close_list(facts->summaries, facts->open_summaries, &facts->summaries_total,
+               &facts->open_summaries_total);
+    close_list(facts->findings, facts->open_findings, &facts->findings_total,
+               &facts->open_findings_total);
+    return true;
+}
+
+/* Register of each type; a record elsewhere would be read by the wrong rule. */
+static bool is_in_place(uint16_t type, uint32_t index)
+{
+    switch (type) {
+    case MONATT_RECORD_LOCKS:
+    case MONATT_RECORD_SYSCALLS:
+        return index == MONATT_MR_PLUGIN;
+    case MONATT_RECORD_TASKS_SUMMARY:
+    case MONATT_RECORD_FINDING:
+        return index == MONATT_MR_INTROSPECTION;
+    case MONATT_RECORD_BOOT_ITEM:
+    case MONATT_RECORD_MACHINE:
+        return index == MONATT_MR_BOOT;
+    case MONATT_RECORD_REPORT:
+        return index == MONATT_MR_REPORTS;
+    default:
+        return true;
+    }
+}
+
+static bool keep(MonattLogFacts *facts, const MonattCelEntry *entry, const MonattRecord *record,
+                 MonattError *err)
+{
+    if (!is_in_place(record->type, entry->index)) {
+        return monatt_error_set(err, MONATT_ERROR_REFUSED, "a '%s' record in MR%u",
+                                monatt_record_type_name(record->type), entry->index);
+    }
+    switch (record->type) {
+    case MONATT_RECORD_LOCKS:
+        facts->has_locks = TRUE;
+        return monatt_locks_decode(record, &facts->locks, err);
+    case MONATT_RECORD_SYSCALLS:
+        facts->has_syscalls = TRUE;
+        return monatt_syscalls_decode(record, &facts->syscalls, err);
+    case MONATT_RECORD_TASKS_SUMMARY:
+        return keep_summary(facts, entry, record, err);
+    case MONATT_RECORD_FINDING:
+        return keep_finding(facts, entry, record, err);
+    case MONATT_RECORD_BOOT_ITEM:
+    case MONATT_RECORD_MACHINE:
+        return keep_boot(facts, entry, record, err);
+    case MONATT_RECORD_REPORT:
+        return keep_report(facts, entry, record, err);
+    default:
+        facts->unreadable[entry->index]++;
+        return true;
+    }
+}
+
+bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t size,
+                              const uint8_t vid[MONATT_UUID_SIZE], uint64_t boot_count,
+                              MonattError *err)
+{
+    MonattReader r;
+    uint64_t sequences[MONATT_REGISTER_COUNT] = {0};
+    monatt_reader_init(&r, "event log", log, size, err);
+    /* Ends: each round consumes at least one byte of the log. */
+    while (monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        MonattRecord record;
+        if (!monatt_cel_next(&r, &entry)) {
+            return false;
+        }
+        if (entry.index >= MONATT_REGISTER_COUNT) {
+            return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: no such register");
+        }
+        if (entry.content_type != MONATT_CEL_RECORD) {
+            facts->guest_extends += entry.content_type == MONATT_CEL_GUEST;
+            continue;
+        }
+        bool good = monatt_record_parse(entry.content, entry.content_size, &record, err);
+        if (good && !monatt_bytes_equal(record.vid, vid, MONATT_UUID_SIZE)) {
+            good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another VM");
+        }
+        if (good && record.reset_count != boot_count) {
+            good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another boot");
+        }
+        if (good && record.sequence != sequences[entry.index]) {
+            good = monatt_error_set(
+                err, MONATT_ERROR_REFUSED, "has sequence number %llu, %llu must stand here",
+                (unsigned long long)record.sequence, (unsigned long long)sequences[entry.index]);
+        }
+        if (!good || !keep(facts, &entry, &record, err)) {
+            return monatt_error_prefix(err, "event log: record %llu of MR%u: ",
+                                       (unsigned long long)entry.number, entry.index);
+        }
+        sequences[entry.index]++;
+    }
+    return true;
+}
+
+bool monatt_log_facts_digest(const void *log, size_t size, const MonattMeasurement *m,
+                             const char *suite, uint8_t *ret_digest, MonattError *err)
+{
+    MonattReader r;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context != NULL && EVP_DigestInit_ex(context, monatt_suite_md(suite), NULL) == 1;
+    monatt_reader_init(&r, "event log", log, size, err);
+    /* Ends: each round consumes at least one byte of the log. */
+    while (good && monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        size_t start = r.position;
+        if (!monatt_cel_next(&r, &entry)) {
+            EVP_MD_CTX_free(context);
+            return false;
+        }
+        if (entry.index == m->index && entry.number >= m->first && entry.number <= m->last) {
+            good = EVP_DigestUpdate(context, r.bytes + start, r.position - start) == 1;
+        }
+    }
+    good = good && EVP_DigestFinal_ex(context, ret_digest, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    return good || monatt_error_set(err, MONATT_ERROR_INTERNAL, "event log: libcrypto cannot hash");
+}
