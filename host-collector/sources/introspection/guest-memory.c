@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * guest-memory.c - maps the device's RAM regions and copies out of them
+ *
+ * Must never hand out a pointer into the mapping, and never write to it.
+ */
+#include "host-collector/sources/introspection/guest-memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool check_region(const GuestMemory *memory, const MonattRamRegion *region, int fd,
+                         MonattError *err)
+{
+    struct stat status;
+    uint64_t physical_end, file_end;
+
+    if (region->size == 0 || region->size % GUEST_PAGE_SIZE != 0 ||
+        region->offset % GUEST_PAGE_SIZE != 0 || region->guest_physical % GUEST_PAGE_SIZE != 0 ||
+        __builtin_add_overflow(region->guest_physical, region->size, &physical_end) ||
+        __builtin_add_overflow(region->offset, region->size, &file_end) || file_end > INT64_MAX) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT,
+                                "guest memory: region at %#lx: not whole pages of a file",
+                                (unsigned long)region->guest_physical);
+    }
+    if (fstat(fd, &status) < 0) {
+        return monatt_error_set_errno(err, errno, "guest memory: descriptor %d", fd);
+    }
+    if ((uint64_t)status.st_size < file_end) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT,
+                                "guest memory: region at %#lx: ends at %#lx of a file of %#lx",
+                                (unsigned long)region->guest_physical, (unsigned long)file_end,
+                                (unsigned long)status.st_size);
+    }
+    for (size_t i = 0; i < memory->count; i++) {
+        const GuestRegion *other = &memory->regions[i];
+        if (region->guest_physical < other->guest_physical + other->size &&
+            other->guest_physical < physical_end) {
+            return monatt_error_set(
+                err, MONATT_ERROR_FORMAT, "guest memory: regions at %#lx and %#lx overlap",
+                (unsigned long)region->guest_physical, (unsigned long)other->guest_physical);
+        }
+    }
+    return true;
+}
+
+static void unmap_all(GuestMemory *memory)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        if (memory->regions[i].fd >= 0) {
+            munmap(memory->regions[i].bytes, memory->regions[i].size);
+        }
+    }
+}
+
+bool guest_memory_map(GuestMemory *memory, const MonattRamRegion *regions, const int *fds,
+                      size_t count, MonattError *err)
+{
+    memory->count = 0;
+    if (count == 0 || count > MONATT_RAM_REGIONS_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT,
+                                "guest memory: %zu regions, 1 to %d are possible", count,
+                                MONATT_RAM_REGIONS_MAXIMUM);
+    }
+    for (size_t i = 0; i < count; i++) {
+        GuestRegion *region = &memory->regions[memory->count];
+        void *bytes;
+
+        if (!check_region(memory, &regions[i], fds[i], err)) {
+            unmap_all(memory);
+            return false;
+        }
+        bytes = mmap(NULL, regions[i].size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fds[i],
+                     (off_t)regions[i].offset);
+        if (bytes == MAP_FAILED) {
+            int saved = errno;
+            unmap_all(memory);
+            return monatt_error_set_errno(err, saved, "guest memory: mapping %#lx bytes",
+                                          (unsigned long)regions[i].size);
+        }
+        /* A core file of the worker must not hold the guest's memory. */
+        madvise(bytes, regions[i].size, MADV_DONTDUMP);
+        *region = (GuestRegion){.guest_physical = regions[i].guest_physical,
+                                .size = regions[i].size,
+                                .offset = regions[i].offset,
+                                .fd = fds[i],
+                                .bytes = bytes};
+        memory->count++;
+    }
+    return true;
+}
+
+void guest_memory_init_bytes(GuestMemory *memory, uint64_t guest_physical, void *bytes,
+                             uint64_t size)
+{
+    memory->count = 1;
+    memory->regions[0] =
+        (GuestRegion){.guest_physical = guest_physical, .size = size, .fd = -1, .bytes = bytes};
+}
+
+void guest_memory_clear(GuestMemory *memory)
+{
+    unmap_all(memory);
+    for (size_t i = 0; i < memory->count; i++) {
+        if (memory->regions[i].fd >= 0) {
+            close(memory->regions[i].fd);
+        }
+    }
+    memory->count = 0;
+}
+
+bool guest_memory_copy(const GuestMemory *memory, uint64_t address, void *buffer, size_t size)
+{
+    for (size_t i = 0; i < memory->count; i++) {
+        const GuestRegion *region = &memory->regions[i];
+        uint64_t offset = address - region->guest_physical;
+        if (address < region->guest_physical || offset >= region->size) {
+            continue;
+        }
+        if (size > region->size - offset) {
+            return false;
+        }
+        memcpy(buffer, region->bytes + offset, size);
+        return true;
+    }
+    return false;
+}
+
+/* The next data of a region from offset on; offset itself where the file system cannot tell. */
+static bool next_data(const GuestRegion *region, uint64_t *offset)
+{
+    off_t found;
+
+    if (region->fd < 0) {
+        return true;
+    }
+    found = lseek(region->fd, (off_t)(region->offset + *offset), SEEK_DATA);
+    if (found < 0) {
+        return errno != ENXIO;
+    }
+    *offset = ((uint64_t)found - region->offset) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    return *offset < region->size;
+}
+
+bool guest_memory_next_page(const GuestMemory *memory, uint64_t *address)
+{
+    bool any = false;
+    uint64_t best = 0;
+
+    for (size_t i = 0; i < memory->count; i++) {
+        const GuestRegion *region = &memory->regions[i];
+        uint64_t offset = 0;
+        if (*address > region->guest_physical) {
+            offset = *address - region->guest_physical;
+            offset = (offset + GUEST_PAGE_SIZE - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+        }
+        if (offset >= region->size || !next_data(region, &offset)) {
+            continue;
+        }
+        if (!any || region->guest_physical + offset < best) {
+            best = region->guest_physical + offset;
+            any = true;
+        }
+    }
+    if (any) {
+        *address = best;
+    }
+    return any;
+}
+
+uint64_t guest_memory_size(const GuestMemory *memory)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < memory->count; i++) {
+        size += memory->regions[i].size;
+    }
+    return size;
+}
+
+uint64_t guest_memory_end(const GuestMemory *memory)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < memory->count; i++) {
+        uint64_t this_end = memory->regions[i].guest_physical + memory->regions[i].size;
+        end = this_end > end ? this_end : end;
+    }
+    return end;
+}

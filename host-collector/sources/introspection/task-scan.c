@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * task-scan.c - reads all views of the tasks, one after the other, into one table
+ *
+ * The views are of slightly different moments: a difference here is a candidate, never a finding.
+ */
+#include "host-collector/sources/introspection/task-scan.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* Steps of one view.  List and queues: as many as there can be tasks, five times over.  The IDR
+ * takes 64 a node; the slab one for each smallest slab of RAM (64 GiB: 4 million) and object. */
+#define LIST_STEPS (TASK_TABLE_MAXIMUM * 5u)
+#define IDR_STEPS (16u * 1024 * 1024)
+#define SLAB_STEPS (32u * 1024 * 1024)
+#define STATE_RUNNING 0u
+
+bool task_scan_init(TaskScan *scan, MonattError *err)
+{
+    *scan = (TaskScan){0};
+    return task_table_init(&scan->table, err);
+}
+
+void task_scan_clear(TaskScan *scan)
+{
+    task_table_clear(&scan->table);
+}
+
+static uint64_t cpu_time_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+void task_scan_run(TaskScan *scan, GuestKernel *kernel)
+{
+    uint64_t begin = cpu_time_us();
+    WalkBudget list = {.steps = LIST_STEPS}, idr = {.steps = IDR_STEPS};
+    WalkBudget queues = {.steps = LIST_STEPS}, slab = {.steps = SLAB_STEPS};
+
+    task_table_reset(&scan->table);
+    address_space_forget(&kernel->space);
+    scan->views[MONATT_VIEW_LIST] = task_views_list(kernel, &scan->table, &list);
+    scan->views[MONATT_VIEW_PID_IDR] = task_views_pid_idr(kernel, &scan->table, &idr);
+    scan->views[MONATT_VIEW_RUN_QUEUES] =
+        task_views_run_queues(kernel, &scan->table, &scan->idle, &queues);
+    scan->views[MONATT_VIEW_SLAB] = task_views_slab(kernel, &scan->table, &slab);
+    scan->complete = 0;
+    scan->retries = 0;
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+        scan->retries += scan->views[view].retries;
+        if (scan->views[view].reason == MONATT_REASON_NONE) {
+            scan->complete |= MONATT_VIEW_BIT(view);
+        }
+    }
+    scan->cpu_us = cpu_time_us() - begin;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool is_idle(const TaskScan *scan, const GuestKernel *kernel, uint64_t address)
+{
+    return address == kernel->symbols.init_task ||
+           bsearch(&address, scan->idle.addresses, scan->idle.count, sizeof(address), by_address);
+}
+
+/*
+ * copy_process() begins with a copy of the whole parent, pid and start time included, and may
+ * sleep for memory before it marks the copy as new.  Such a copy says it is running, is in no run
+ * queue, and has a twin that the IDR shows.
+ */
+static bool is_unborn_copy(const TaskScan *scan, const GuestTask *task)
+{
+    if (task->views != MONATT_VIEW_BIT(MONATT_VIEW_SLAB) || task->state != STATE_RUNNING) {
+        return false;
+    }
+    for (uint32_t i = 0; i < scan->table.count; i++) {
+        const GuestTask *other = &scan->table.tasks[i];
+        if (other->pid == task->pid && other->start_ns == task->start_ns &&
+            (other->views & MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t task_scan_missing(const TaskScan *scan, const GuestKernel *kernel, const GuestTask *task)
+{
+    uint32_t expected = MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR), missing;
+
+    if (guest_task_is_leader(task)) {
+        expected |= MONATT_VIEW_BIT(MONATT_VIEW_LIST);
+    }
+    missing = expected & scan->complete & ~task->views;
+    if (missing == 0 || !task->settled || is_idle(scan, kernel, task->address) ||
+        is_unborn_copy(scan, task)) {
+        return 0;
+    }
+    return missing;
+}
