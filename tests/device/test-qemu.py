@@ -99,7 +99,7 @@ def main():
     tap = Tap()
     missing = paths.missing(paths.QEMU, "swtpm", paths.HW_ATTEST, POKE)
     if missing or not kernel():
-        tap.skip_all(f"{missing or 'the cloud kernel in /boot'} is missing")
+        tap.skip_all(f"{missing or 'a Debian cloud kernel'} is missing")
     for machine in ("q35", "pc"):
         service = Service(paths.HW_ATTEST)
         with tap:
