@@ -191,6 +191,13 @@ def check_bus_reset(tap):
                      "and takes extends")
         guest.reboot()
         tap.is_equal(device.registers()[9][0], bytes(32), "a reboot does reset them")
+        guest.run("echo 0 >/sys/bus/pci/slots/0/power")
+        folder = os.path.dirname(guest.tpm_path)
+        wait_for(lambda: not os.path.exists(folder), "end of an ejected device")
+        result = guest.run("echo 1 >/sys/bus/pci/slots/0/power; sleep 1; monatt-guest read",
+                           check=False)
+        tap.ok(result.status == 1 and "this VM has none" in result.error_text,
+               "an ejected device is gone for good: no fresh registers, the guest goes on", result)
 
 
 def decode_list(data):
