@@ -21,6 +21,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER
+#endif
+#endif
+
 #define DESCRIPTORS 256 /* 8 connections, 8 regions twice, files: about 60 are ever used */
 
 /* A call and who needs it. */
@@ -72,12 +80,18 @@ static const struct {
     {"fstat", "libc stdio"},
     {"lseek", "libc stdio"},
     {"sched_yield", "malloc"},
+    {"sched_getaffinity", "malloc, once there are many arenas; AddressSanitizer"},
     {"rt_sigprocmask", "pthread exit"},
     {"rt_sigreturn", "signals"},
     {"restart_syscall", "stop and continue"},
     {"tgkill", "abort"},
     {"exit", "threads"},
     {"exit_group", "the end"},
+#ifdef ADDRESS_SANITIZER
+    {"sigaltstack", "AddressSanitizer, at a thread's end"},
+    {"ioctl", "AddressSanitizer: is stderr a terminal?"},
+    {"readlink", "AddressSanitizer, names in a report"},
+#endif
 };
 
 bool sandbox_before_files(MonattError *err)

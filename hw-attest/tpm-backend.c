@@ -258,6 +258,9 @@ static void finish_quote(Device *device, bool ok, const MonattError *err)
 static void mark_fault(Device *device, const MonattError *err)
 {
     bool differs = err->code == MONATT_ERROR_FAULT;
+    if (device->ending) {
+        return; /* the connection was cut under a command so that nobody waits for it */
+    }
     monatt_log_failure(err);
     if (differs) {
         device->tpm_differs = true;

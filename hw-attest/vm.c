@@ -391,6 +391,8 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
         refuse(connection, vm.request_id, &err);
         return 1;
     }
+    /* One line an error, and it is ours: tpm2-tss would write two more. */
+    setenv("TSS2_LOG", "all+NONE", 0);
     vm.device->heartbeat = heartbeat;
     vm.device->qemu_pid = peer_pid;
     if (!sandbox_before_files(&err) || !set_up(&vm, connection, &err)) {

@@ -97,6 +97,10 @@ class Service:
     def attach(self, **options):
         return Vm(self, **options)
 
+    def killed(self):
+        """Lines about devices that a signal ended: 31 is the sandbox's."""
+        return [line for line in self.stderr().splitlines() if "killed by signal" in line]
+
     def kill(self):
         """As the kernel would: nothing is cleaned up."""
         self.process.kill()

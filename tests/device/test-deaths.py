@@ -191,6 +191,7 @@ def check_rounds(tap, service):
         vm = None
     tap.ok(vm is None, "30 rounds of attach and detach leave nothing")
     tap.is_equal(os.listdir(service.run + "/vm"), [], "the run folder is empty")
+    tap.is_equal(service.killed(), [], "no device was killed by its sandbox")
     with open(f"/proc/{service.process.pid}/stat", encoding="ascii") as file:
         tap.ok(file.read(), "the service lives")
     count = len(os.listdir(f"/proc/{service.process.pid}/fd"))

@@ -70,6 +70,8 @@ def check_machine(tap, service, machine):
     finally:
         clean = vm.end()
     tap.ok(clean, f"{machine}: nothing is left in the run folder")
+    killed = [line for line in service.killed() if "signal 9" not in line]
+    tap.is_equal(killed, [], f"{machine}: no device was killed by its sandbox")
 
 
 def check_reset(tap, vm, machine, how, act):

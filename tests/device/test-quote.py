@@ -208,6 +208,7 @@ def main():
         check_hold_ends(tap, vm)
         check_full_queue(tap, vm)
         tap.ok(vm.close(), "nothing is left in the run folder")
+        tap.is_equal(service.killed(), [], "no device was killed by its sandbox")
     if tap.failed:
         tap.note(service.stderr())
     service.close()

@@ -207,6 +207,7 @@ def main():
         check_accesses(tap, vm)
         check_wire_reset(tap, vm)
         tap.ok(vm.close(), "nothing is left in the run folder")
+        tap.is_equal(service.killed(), [], "no device was killed by its sandbox")
     if tap.failed:
         tap.note(service.stderr())
     service.close()

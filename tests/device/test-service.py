@@ -203,6 +203,7 @@ def check_control(tap, service):
     tap.is_equal(vm.wait_status(lambda s: s["fault"])["fault"], 4, "the device says fault WIRE")
     tap.is_equal(vm.quote(11, b"n")[3], 2, "what was measured before can still be quoted")
     tap.ok(vm.close(), "it ends with QEMU")
+    tap.is_equal(service.killed(), [], "no device was killed by its sandbox")
 
 
 def check_start(tap, folder):
