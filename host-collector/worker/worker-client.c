@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker-client.c - starts a worker, asks it, and ends it when it does not answer as it must
+ *
+ * Must never wait for a worker without a limit, nor believe a length that it sends.
+ */
+#include "host-collector/worker/worker-client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "host-collector/worker/worker-protocol.h"
+#include "host-collector/worker/worker-report.h"
+
+#define START_MS 10000 /* a loaded machine, a sanitizer's start: never minutes */
+/* What a worker may need on top of its deadline: looking for the kernel, one scan, a slow host. */
+#define GRACE_MS 5000u
+#define GRACE_MS_PER_GIB 500u
+#define STALE_MESSAGES 64 /* answers to requests that timed out are skipped, not for ever */
+
+struct MonattWorker {
+    int fd;
+    pid_t pid; /* 0: has been reaped */
+    uint16_t id;
+    uint64_t memory_bytes;
+    MonattControlMessage message;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+/* "died of signal 31", "exited with 1" */
+static void end_worker(MonattWorker *worker, char *text, size_t capacity)
+{
+    int status = 0;
+    pid_t done;
+
+    snprintf(text, capacity, "was killed");
+    if (worker->pid == 0) {
+        snprintf(text, capacity, "has ended before");
+        return;
+    }
+    /* One that died by itself keeps its own status; SIGKILL ends a stopped one too. */
+    kill(worker->pid, SIGKILL);
+    do {
+        done = waitpid(worker->pid, &status, 0);
+    } while (done < 0 && errno == EINTR);
+    worker->pid = 0;
+    if (done > 0 && WIFEXITED(status)) {
+        snprintf(text, capacity, "exited with %d", WEXITSTATUS(status));
+    } else if (done > 0 && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
+        snprintf(text, capacity, "died of signal %d", WTERMSIG(status));
+    }
+}
+
+/* Whatever went wrong between us: the worker is of no more use. */
+static bool give_up(MonattWorker *worker, const MonattError *why, MonattError *err)
+{
+    char how[48];
+    long pid = worker->pid;
+
+    end_worker(worker, how, sizeof(how));
+    return monatt_error_set(err, MONATT_ERROR_PEER, "worker %ld: %s: %.120s", pid, how,
+                            why->message);
+}
+
+static bool spawn(const char *worker_path, int fd, pid_t *ret_pid, MonattError *err)
+{
+    char *const arguments[] = {(char *)"monatt-worker", NULL};
+    char *environment[3] = {NULL, NULL, NULL};
+    static const char *const passed[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS"};
+    char texts[MONATT_ARRAY_SIZE(passed)][512];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int result;
+    size_t used = 0;
+
+    /* Nothing of our environment, which may name secrets; only how sanitizers report. */
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(passed); i++) {
+        const char *value = getenv(passed[i]);
+        if (value && snprintf(texts[i], sizeof(texts[i]), "%s=%s", passed[i], value) <
+                         (int)sizeof(texts[i])) {
+            environment[used++] = texts[i];
+        }
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    /* The socket first: 0 to 2 may not be it, as the collector keeps its own open. */
+    posix_spawn_file_actions_adddup2(&actions, fd, WORKER_SOCKET);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_SOCKET + 1);
+    result = posix_spawn(ret_pid, worker_path, &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (result != 0) {
+        monatt_error_set_errno(err, result, "worker: '%.100s'", worker_path);
+        return monatt_error_hint(err, "it belongs to monatt-collectord: see its option --worker");
+    }
+    return true;
+}
+
+static bool send_regions(MonattWorker *worker, const MonattRamRegion *regions, const int *fds,
+                         size_t count, MonattError *err)
+{
+    uint8_t payload[4 + MONATT_RAM_REGIONS_MAXIMUM * 24];
+    MonattWriter w;
+
+    monatt_writer_init(&w, payload, sizeof(payload));
+    monatt_writer_u32_be(&w, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        monatt_writer_u64_be(&w, regions[i].guest_physical);
+        monatt_writer_u64_be(&w, regions[i].size);
+        monatt_writer_u64_be(&w, regions[i].offset);
+        worker->memory_bytes += regions[i].size;
+    }
+    return monatt_control_send(worker->fd, WORKER_REGIONS, 0, payload, w.size, fds, count, err);
+}
+
+static int open_clock(uint32_t pid, uint32_t thread, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%u/task/%u/%s", pid, thread, name);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool send_clock(MonattWorker *worker, uint32_t pid, uint32_t thread, MonattError *err)
+{
+    uint8_t payload[4];
+    int fds[2] = {open_clock(pid, thread, "schedstat"), open_clock(pid, thread, "stat")};
+    bool good = fds[0] >= 0 && fds[1] >= 0;
+    MonattWriter w;
+
+    if (!good) {
+        monatt_error_set_errno(err, errno, "worker: clock of vCPU thread %u of %u", thread, pid);
+    } else {
+        monatt_writer_init(&w, payload, sizeof(payload));
+        monatt_writer_u32_be(&w, 1);
+        good = monatt_control_send(worker->fd, WORKER_CLOCKS, 0, payload, w.size, fds, 2, err);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+    return good;
+}
+
+static bool hand_over(MonattWorker *worker, const MonattRamRegion *regions, const int *fds,
+                      size_t count, uint32_t qemu_pid, const uint32_t *threads, size_t thread_count,
+                      MonattError *err)
+{
+    MonattError why = {0};
+
+    if (!send_regions(worker, regions, fds, count, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < thread_count; i++) {
+        if (!send_clock(worker, qemu_pid, threads[i], err)) {
+            return false;
+        }
+    }
+    if (!monatt_control_call(worker->fd, WORKER_ENTER, NULL, 0, START_MS, &worker->message, &why)) {
+        return give_up(worker, &why, err);
+    }
+    monatt_control_message_clear(&worker->message);
+    return true;
+}
+
+bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions, const int *fds,
+                         size_t count, uint32_t qemu_pid, const uint32_t *threads,
+                         size_t thread_count, MonattWorker **ret_worker, MonattError *err)
+{
+    MonattWorker *worker;
+    int pair[2];
+    bool started;
+
+    if (count == 0 || count > MONATT_RAM_REGIONS_MAXIMUM || thread_count > MONATT_VCPUS_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "worker: %zu regions, %zu vCPUs", count,
+                                thread_count);
+    }
+    worker = calloc(1, sizeof(*worker));
+    if (!worker) {
+        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "worker: out of memory");
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        monatt_error_set_errno(err, errno, "worker: socket pair");
+        free(worker);
+        return false;
+    }
+    worker->fd = pair[0];
+    started = spawn(worker_path, pair[1], &worker->pid, err);
+    close(pair[1]);
+    if (!started || !hand_over(worker, regions, fds, count, qemu_pid, threads, thread_count, err)) {
+        monatt_worker_free(worker);
+        return false;
+    }
+    *ret_worker = worker;
+    return true;
+}
+
+static uint64_t end_time(const MonattWorker *worker, unsigned deadline_ms)
+{
+    return now_ms() + deadline_ms + GRACE_MS +
+           (worker->memory_bytes >> 30) * (uint64_t)GRACE_MS_PER_GIB;
+}
+
+/* Waits for a message that answers the request worker->id; others are skipped. */
+static bool receive(MonattWorker *worker, uint64_t end, MonattError *err)
+{
+    for (int i = 0; i < STALE_MESSAGES; i++) {
+        uint64_t now = now_ms();
+        if (now >= end) {
+            return monatt_error_set(err, MONATT_ERROR_PEER, "did not answer in time");
+        }
+        if (!monatt_control_receive(worker->fd, (int)(end - now), &worker->message, err)) {
+            return false;
+        }
+        if (worker->message.id == worker->id) {
+            return true;
+        }
+        monatt_control_message_clear(&worker->message);
+    }
+    return monatt_error_set(err, MONATT_ERROR_PEER, "only answers of before");
+}
+
+/* What a worker refused with; it goes on living. */
+static void take_refusal(MonattWorker *worker, MonattError *err)
+{
+    char text[MONATT_ERROR_MESSAGE_SIZE];
+    const uint8_t *bytes;
+    uint16_t code, length;
+    MonattReader r;
+
+    monatt_reader_init(&r, "worker refusal", worker->message.payload, worker->message.payload_size,
+                       err);
+    if (monatt_reader_u16_be(&r, &code) && monatt_reader_u16_be(&r, &length) &&
+        monatt_reader_bytes(&r, length, &bytes)) {
+        monatt_text_printable(bytes, length, text, sizeof(text));
+        monatt_error_set(err,
+                         code > MONATT_ERROR_NONE && code < MONATT_ERROR_COUNT
+                             ? (MonattErrorCode)code
+                             : MONATT_ERROR_INTERNAL,
+                         "worker: %s", text);
+    }
+}
+
+static bool check_alive(const MonattWorker *worker, MonattError *err)
+{
+    return worker->pid != 0 || monatt_error_set(err, MONATT_ERROR_PEER, "worker: has ended before");
+}
+
+bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_SIZE],
+                        unsigned deadline_ms, MonattError *err)
+{
+    MonattError why = {0};
+
+    if (!check_alive(worker, err)) {
+        return false;
+    }
+    worker->id++;
+    if (!monatt_control_send(worker->fd, WORKER_MARK, worker->id, nonce, MONATT_NONCE_SIZE, NULL, 0,
+                             &why) ||
+        !receive(worker, end_time(worker, deadline_ms), &why)) {
+        return give_up(worker, &why, err);
+    }
+    if (worker->message.type == MONATT_CONTROL_ERROR) {
+        take_refusal(worker, err);
+        monatt_control_message_clear(&worker->message);
+        return false;
+    }
+    monatt_control_message_clear(&worker->message);
+    return true;
+}
+
+static bool send_request(MonattWorker *worker, int list_fd, const uint8_t *nonce,
+                         unsigned deadline_ms, MonattError *err)
+{
+    static const uint8_t no_nonce[MONATT_NONCE_SIZE];
+    uint8_t payload[8 + MONATT_NONCE_SIZE];
+    off_t list_size = 0;
+    MonattWriter w;
+
+    if (list_fd >= 0) {
+        list_size = lseek(list_fd, 0, SEEK_END);
+        if (list_size < 0 || list_size > MONATT_GUEST_LIST_MAXIMUM) {
+            return monatt_error_set(err, MONATT_ERROR_LIMIT, "worker: guest list of %ld bytes",
+                                    (long)list_size);
+        }
+    }
+    monatt_writer_init(&w, payload, sizeof(payload));
+    monatt_writer_u32_be(&w, deadline_ms);
+    monatt_writer_bytes(&w, nonce ? nonce : no_nonce, MONATT_NONCE_SIZE);
+    monatt_writer_u32_be(&w, (uint32_t)list_size);
+    worker->id++;
+    return monatt_control_send(worker->fd, WORKER_TASKS, worker->id, payload, w.size, &list_fd,
+                               list_size > 0 ? 1 : 0, err);
+}
+
+/* Adds one part to *bytes; the first one says how much there will be. */
+static bool take_part(MonattWorker *worker, uint8_t **bytes, size_t *have, size_t *total,
+                      MonattError *err)
+{
+    const uint8_t *part;
+    uint32_t this_total, offset;
+    size_t length;
+    MonattReader r;
+
+    monatt_reader_init(&r, "worker answer", worker->message.payload, worker->message.payload_size,
+                       err);
+    if (worker->message.type != (WORKER_TASKS | MONATT_CONTROL_ANSWER)) {
+        return monatt_reader_fail(&r, "type %#x", worker->message.type);
+    }
+    if (!monatt_reader_count(&r, WORKER_REPORT_MAXIMUM, &this_total) ||
+        !monatt_reader_u32_be(&r, &offset)) {
+        return false;
+    }
+    length = monatt_reader_left(&r);
+    if (!*bytes) {
+        *total = this_total;
+        *bytes = malloc(this_total ? this_total : 1);
+        if (!*bytes) {
+            return monatt_error_set(err, MONATT_ERROR_SYSTEM, "worker answer: out of memory");
+        }
+    }
+    if (this_total != *total || offset != *have || length == 0 || length > *total - *have) {
+        return monatt_reader_fail(&r, "part of %zu bytes at %u of %u", length, offset, this_total);
+    }
+    if (!monatt_reader_bytes(&r, length, &part)) {
+        return false;
+    }
+    memcpy(*bytes + *have, part, length);
+    *have += length;
+    return true;
+}
+
+bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
+                         const uint8_t nonce[MONATT_NONCE_SIZE], unsigned deadline_ms,
+                         MonattTaskReport **ret_report, MonattError *err)
+{
+    uint8_t *bytes MONATT_CLEANUP_FREE = NULL;
+    size_t have = 0, total = 0;
+    uint64_t end = end_time(worker, deadline_ms);
+    MonattError why = {0};
+
+    if (!check_alive(worker, err)) {
+        return false;
+    }
+    if (!send_request(worker, guest_list_fd, nonce, deadline_ms, &why)) {
+        return why.code == MONATT_ERROR_LIMIT ? monatt_error_set(err, why.code, "%s", why.message)
+                                              : give_up(worker, &why, err);
+    }
+    while (!bytes || have < total) {
+        bool good;
+
+        if (!receive(worker, end, &why)) {
+            return give_up(worker, &why, err);
+        }
+        if (worker->message.type == MONATT_CONTROL_ERROR && !bytes) {
+            take_refusal(worker, err);
+            monatt_control_message_clear(&worker->message);
+            return false;
+        }
+        good = take_part(worker, &bytes, &have, &total, &why);
+        monatt_control_message_clear(&worker->message);
+        if (!good) {
+            return give_up(worker, &why, err);
+        }
+    }
+    if (!monatt_worker_answer_parse(bytes, total, ret_report, &why)) {
+        return give_up(worker, &why, err);
+    }
+    return true;
+}
+
+bool monatt_worker_alive(MonattWorker *worker)
+{
+    siginfo_t info = {0};
+
+    if (worker->pid == 0) {
+        return false;
+    }
+    /* Looks without reaping: the status is for the message of the call that finds out. */
+    if (waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid == 0) {
+        return true;
+    }
+    return false;
+}
+
+uint32_t monatt_worker_pid(const MonattWorker *worker)
+{
+    return (uint32_t)worker->pid;
+}
+
+void monatt_worker_free(MonattWorker *worker)
+{
+    char how[48];
+
+    if (worker) {
+        end_worker(worker, how, sizeof(how));
+        close(worker->fd);
+        free(worker);
+    }
+}
