@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * show.c - takes evidence apart for a person to look at
+ *
+ * Must never use a word that could be read as a verdict.
+ */
+#include "verifier/show.h"
+
+#include <string.h>
+#include "libmonatt/base/text.h"
+#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/evidence/evidence.h"
+#include "libmonatt/evidence/jose.h"
+#include "libmonatt/formats/record-payloads.h"
+#include "verifier/json.h"
+
+static json_t *hex(const uint8_t *bytes, size_t size)
+{
+    char text[2 * 64 + 1];
+    monatt_text_from_bytes(bytes, MIN(size, 64), text);
+    return json_string(text);
+}
+
+static json_t *show_claims(const MonattClaims *c)
+{
+    char vid[MONATT_UUID_TEXT_SIZE];
+    size_t digest_size = strcmp(c->suite, "S384") == 0 ? MONATT_SHA384_SIZE : MONATT_SHA256_SIZE;
+    json_t *object = json_object();
+    json_t *list = json_array();
+    monatt_text_from_uuid(c->vid, vid);
+    json_object_set_new(object, "suite", json_string(c->suite));
+    json_object_set_new(object, "nonce", hex(c->nonce, sizeof(c->nonce)));
+    json_object_set_new(object, "iat", json_integer(c->iat));
+    json_object_set_new(object, "vid", json_string(vid));
+    json_object_set_new(object, "bootseed", hex(c->boot_seed, sizeof(c->boot_seed)));
+    json_object_set_new(object, "bootcount", json_integer((json_int_t)c->boot_count));
+    json_object_set_new(object, "uptime_ns", json_integer((json_int_t)c->uptime_ns));
+    json_object_set_new(object, "rm", json_integer(c->rm));
+    json_object_set_new(object, "dak", hex(c->dak_name, c->dak_name_size));
+    json_object_set_new(object, "sk", hex(c->sk_name, c->sk_name_size));
+    json_object_set_new(object, "log_records", json_integer((json_int_t)c->log_records));
+    json_object_set_new(object, "log_digest", hex(c->log_digest, digest_size));
+    json_object_set_new(object, "previous", hex(c->previous, digest_size));
+    json_object_set_new(object, "number", json_integer((json_int_t)c->number));
+    for (size_t i = 0; i < c->m_count; i++) {
+        json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:I}", "kind", c->m[i].kind, "register",
+                                              c->m[i].index, "first", (json_int_t)c->m[i].first,
+                                              "last", (json_int_t)c->m[i].last));
+    }
+    json_object_set_new(object, "measurements", list);
+    return object;
+}
+
+/* One line about what a record says; "" when its type says nothing more. */
+static char *describe(const MonattRecord *record)
+{
+    MonattError err = {0};
+    MonattBootItemPayload item;
+    MonattTasksSummaryPayload summary;
+    MonattFindingPayload finding;
+    MonattReportPayload report;
+    MonattLocksPayload locks;
+    MonattSyscallsPayload syscalls;
+    switch (record->type) {
+    case MONATT_RECORD_BOOT_ITEM:
+    case MONATT_RECORD_MACHINE:
+        if (monatt_boot_item_decode(record, &item, &err)) {
+            char digest[2 * MONATT_SHA256_SIZE + 1];
+            monatt_text_from_bytes(item.sha256, sizeof(item.sha256), digest);
+            return g_strdup_printf("%s %s sha-256 %s", monatt_boot_item_kind_name(item.kind),
+                                   item.name, digest);
+        }
+        break;
+    case MONATT_RECORD_TASKS_SUMMARY:
+        if (monatt_tasks_summary_decode(record, &summary, &err)) {
+            return g_strdup_printf("%u views, %u scans, %u retries, %u findings, reason: %s",
+                                   summary.view_count, summary.scans, summary.retries,
+                                   summary.findings, monatt_reason_name(summary.reason));
+        }
+        break;
+    case MONATT_RECORD_FINDING:
+        if (monatt_finding_decode(record, &finding, &err)) {
+            return g_strdup_printf("process %u (%s) %s", finding.pid, finding.command,
+                                   finding.text);
+        }
+        break;
+    case MONATT_RECORD_REPORT:
+        if (monatt_report_decode(record, &report, &err)) {
+            return g_strdup_printf("report %u", report.number);
+        }
+        break;
+    case MONATT_RECORD_LOCKS:
+        if (monatt_locks_decode(record, &locks, &err)) {
+            return g_strdup_printf("%" G_GUINT64_FORMAT " locked accesses, %" G_GUINT64_FORMAT
+                                   " split, %" G_GUINT64_FORMAT " drops",
+                                   locks.lock_total, locks.split_total, locks.drops);
+        }
+        break;
+    case MONATT_RECORD_SYSCALLS:
+        if (monatt_syscalls_decode(record, &syscalls, &err)) {
+            return g_strdup_printf("%" G_GUINT64_FORMAT " system calls, %" G_GUINT64_FORMAT
+                                   " drops",
+                                   syscalls.total, syscalls.drops);
+        }
+        break;
+    default:
+        return g_strdup("");
+    }
+    return g_strdup_printf("does not decode: %s", err.message);
+}
+
+static json_t *show_entry(const MonattCelEntry *entry)
+{
+    MonattRecord record;
+    MonattError err = {0};
+    const char *type = entry->content_type == MONATT_CEL_RESET ? "guest-reset" : "guest-extend";
+    g_autofree char *text = NULL;
+    if (entry->content_type == MONATT_CEL_RECORD) {
+        if (monatt_record_parse(entry->content, entry->content_size, &record, &err)) {
+            type = monatt_record_type_name(record.type);
+            text = describe(&record);
+        } else {
+            type = "unknown";
+            text = g_strdup(err.message);
+        }
+    } else {
+        char shown[65];
+        monatt_text_printable(entry->content, entry->content_size, shown, sizeof(shown));
+        text = g_strdup(shown);
+    }
+    return json_pack("{s:I,s:I,s:s,s:s}", "number", (json_int_t)entry->number, "register",
+                     (json_int_t)entry->index, "type", type, "text", text);
+}
+
+static gboolean show_log(json_t *root, GBytes *log, GError **error)
+{
+    MonattReader r;
+    MonattError err = {0};
+    gsize size;
+    json_int_t records = 0;
+    json_t *list = json_array();
+    const void *bytes = g_bytes_get_data(log, &size);
+    json_object_set_new(root, "log", list);
+    monatt_reader_init(&r, "event log", bytes, size, &err);
+    /* Ends: each round consumes at least one byte of the log. */
+    while (monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        if (!monatt_cel_next(&r, &entry)) {
+            return monatt_error_to_gerror(&err, error);
+        }
+        if (records++ < MONATT_SHOW_RECORDS) {
+            json_array_append_new(list, show_entry(&entry));
+        }
+    }
+    json_object_set_new(root, "log_records", json_integer(records));
+    return TRUE;
+}
+
+static json_t *part_size(GBytes *bytes)
+{
+    return bytes != NULL ? json_integer((json_int_t)g_bytes_get_size(bytes)) : json_null();
+}
+
+json_t *monatt_show_evidence(const void *bytes, size_t size, GError **error)
+{
+    g_autoptr(MonattEvidence) evidence = monatt_evidence_parse(bytes, size, error);
+    if (evidence == NULL) {
+        return NULL;
+    }
+    gsize claims_size;
+    const void *claims_bytes = g_bytes_get_data(evidence->claims, &claims_size);
+    g_autoptr(MonattJws) jws = monatt_jws_parse(claims_bytes, claims_size, "eat+jwt", TRUE, error);
+    if (jws == NULL) {
+        return NULL;
+    }
+    gsize payload_size;
+    const void *payload = g_bytes_get_data(jws->payload, &payload_size);
+    g_autoptr(MonattClaims) claims = monatt_claims_parse(payload, payload_size, error);
+    if (claims == NULL) {
+        return NULL;
+    }
+    g_autoptr(MonattJson) root = json_object();
+    json_object_set_new(root, "verified", json_false());
+    json_object_set_new(root, "algorithm", json_string(jws->alg));
+    json_object_set_new(root, "claims", show_claims(claims));
+    json_t *parts = json_object();
+    json_object_set_new(parts, "claims", part_size(evidence->claims));
+    json_object_set_new(parts, "device-quote", part_size(evidence->device_quote->attest));
+    json_object_set_new(parts, "host-quote", part_size(evidence->host_quote->attest));
+    json_object_set_new(parts, "log", part_size(evidence->log));
+    json_object_set_new(parts, "host-log", part_size(evidence->host_log));
+    json_object_set_new(parts, "opening", part_size(evidence->opening));
+    json_object_set_new(root, "parts", parts);
+    return show_log(root, evidence->log, error) ? g_steal_pointer(&root) : NULL;
+}
+
+static void add_member(GString *out, const char *name, const json_t *value)
+{
+    if (json_is_string(value)) {
+        g_string_append_printf(out, "  %-12s %s\n", name, json_string_value(value));
+    } else if (json_is_integer(value)) {
+        g_string_append_printf(out, "  %-12s %" JSON_INTEGER_FORMAT "\n", name,
+                               json_integer_value(value));
+    }
+}
+
+char *monatt_show_text(const json_t *shown)
+{
+    GString *out = g_string_new("NOT VERIFIED: what the file says, whoever wrote it\n\nclaims\n");
+    const char *name;
+    json_t *value;
+    size_t i;
+    json_object_foreach(json_object_get(shown, "claims"), name, value)
+    {
+        add_member(out, name, value);
+    }
+    g_string_append(out, "\nparts, in bytes\n");
+    json_object_foreach(json_object_get(shown, "parts"), name, value)
+    {
+        add_member(out, name, value);
+    }
+    g_string_append_printf(out, "\nevent log, %" JSON_INTEGER_FORMAT " records\n",
+                           json_integer_value(json_object_get(shown, "log_records")));
+    json_array_foreach(json_object_get(shown, "log"), i, value)
+    {
+        g_string_append_printf(out,
+                               "  %5" JSON_INTEGER_FORMAT " MR%-3" JSON_INTEGER_FORMAT "%-14s %s\n",
+                               json_integer_value(json_object_get(value, "number")),
+                               json_integer_value(json_object_get(value, "register")),
+                               json_string_value(json_object_get(value, "type")),
+                               json_string_value(json_object_get(value, "text")));
+    }
+    return g_string_free(out, FALSE);
+}
