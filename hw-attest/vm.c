@@ -423,7 +423,6 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
 
 refused:
     monatt_log_failure(&err);
-    refuse(connection, vm.request_id, &err);
     if (vm.thread_count > 0) {
         end_threads(&vm);
     }
@@ -431,5 +430,7 @@ refused:
     if (vm.run_folder_made) {
         vm_remove_run_folder(vm.run_folder);
     }
+    /* Last, so that who is refused finds nothing left of the attempt. */
+    refuse(connection, vm.request_id, &err);
     return 1;
 }

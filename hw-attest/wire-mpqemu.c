@@ -295,6 +295,7 @@ static bool serve(Device *device, int fd, MonattError *err)
         }
         if (!ok) {
             close_all(fds, fd_count);
+            beat(device);
             return false;
         }
         bool want_reply;

@@ -291,7 +291,7 @@ class Vm:
         os.kill(self.status()["device"], number)
 
     def close(self):
-        for sock in (self.control, self.wire, self.qmp):
+        for sock in (self.control, self.wire, self.qmp_file, self.qmp):
             sock.close()
         if self.ring is not None:
             os.close(self.ring)
