@@ -70,6 +70,20 @@ def pictures():
     return shown
 
 
+def figures_differ(tasks, document):
+    """Rows "| `task` |" of docs/performance.md against the tasks of bench/run."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", document, flags=re.MULTILINE)
+    return ([f"{name}: no row" for name in tasks if name not in rows] +
+            [f"{name}: no task" for name in rows if name not in tasks] +
+            [f"{name}: {rows.count(name)} rows" for name in sorted(set(rows))
+             if rows.count(name) > 1])
+
+
+def bench_tasks():
+    return [os.path.basename(n)[:-3] for n in FILES
+            if re.fullmatch(r"bench/[a-z0-9][a-z0-9-]*\.py", n)]
+
+
 def main():
     checks = []
     for document in DOCUMENTS:
@@ -80,8 +94,10 @@ def main():
     shown = pictures()
     checks.append(("/docs/one-picture", [] if len(shown) == 1 else
                    [f"{len(shown)} different pictures: {list(shown.values())}"]))
+    checks.append(("/docs/figures", figures_differ(bench_tasks(), read("docs/performance.md"))))
     sees = (missing_files("`hw-attest/no-such-file.c`"), missing_functions("`no_such_function()`"),
-            broken_links("README.md", "[x](docs/no-such.md)"))
+            broken_links("README.md", "[x](docs/no-such.md)"),
+            figures_differ(["a"], "| `a` |\n| `b` |"), figures_differ(["a", "b"], "| `a` |"))
     checks.append(("/docs/can-fail", [] if all(sees) else ["a rule sees nothing"]))
     print(f"1..{len(checks)}")
     bad = 0
