@@ -10,6 +10,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
+#include <openssl/pem.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 #include "libmonatt/evidence/key.h"
@@ -25,7 +26,7 @@ static size_t coordinate(EVP_PKEY *key, const char *which, uint8_t *buffer, size
     return size;
 }
 
-void soft_tpm_key_init(SoftTpmKey *key, const char *suite)
+static void fill(SoftTpmKey *key, const char *suite, EVP_PKEY *private)
 {
     uint16_t alg = monatt_suite_bank(suite);
     size_t size = monatt_suite_digest_size(suite);
@@ -34,8 +35,9 @@ void soft_tpm_key_init(SoftTpmKey *key, const char *suite)
 
     memset(key, 0, sizeof(*key));
     key->suite = suite;
-    key->key = monatt_key_generate(suite, NULL);
+    key->key = private;
     g_assert_nonnull(key->key);
+    g_assert_cmpstr(monatt_suite_of_key(private), ==, suite);
     key->public.type = TPM2_ALG_ECC;
     key->public.nameAlg = alg;
     key->public.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
@@ -48,6 +50,33 @@ void soft_tpm_key_init(SoftTpmKey *key, const char *suite)
     ecc->kdf.scheme = TPM2_ALG_NULL;
     point->x.size = (uint16_t)coordinate(key->key, OSSL_PKEY_PARAM_EC_PUB_X, point->x.buffer, size);
     point->y.size = (uint16_t)coordinate(key->key, OSSL_PKEY_PARAM_EC_PUB_Y, point->y.buffer, size);
+}
+
+void soft_tpm_key_init(SoftTpmKey *key, const char *suite)
+{
+    fill(key, suite, monatt_key_generate(suite, NULL));
+}
+
+EVP_PKEY *soft_tpm_keep(const char *path, const char *suite)
+{
+    EVP_PKEY *key = NULL;
+    FILE *file = fopen(path, "re");
+    if (file) {
+        key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    } else {
+        file = fopen(path, "we");
+        g_assert_nonnull(file);
+        key = monatt_key_generate(suite, NULL);
+        g_assert_cmpint(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), ==, 1);
+    }
+    fclose(file);
+    g_assert_nonnull(key);
+    return key;
+}
+
+void soft_tpm_key_keep(SoftTpmKey *key, const char *suite, const char *path)
+{
+    fill(key, suite, soft_tpm_keep(path, suite));
 }
 
 void soft_tpm_key_clear(SoftTpmKey *key)
