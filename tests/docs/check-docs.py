@@ -7,22 +7,11 @@ be the same in every document that shows it.  Reads only files that git tracks.
 """
 import os
 import re
-import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from documents import read, report, tracked
+
 PICTURE_START = "guest register → hw-attest"
-
-
-def tracked():
-    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
-                           capture_output=True, text=True, check=True).stdout.split("\n")
-    return [n for n in names if n and os.path.isfile(os.path.join(ROOT, n))]
-
-
-def read(name):
-    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as file:
-        return file.read()
 
 
 FILES = tracked()
@@ -99,14 +88,7 @@ def main():
             broken_links("README.md", "[x](docs/no-such.md)"),
             figures_differ(["a"], "| `a` |\n| `b` |"), figures_differ(["a", "b"], "| `a` |"))
     checks.append(("/docs/can-fail", [] if all(sees) else ["a rule sees nothing"]))
-    print(f"1..{len(checks)}")
-    bad = 0
-    for number, (name, problems) in enumerate(checks, 1):
-        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
-        for problem in problems:
-            print(f"# {problem}")
-        bad += bool(problems)
-    return 1 if bad else 0
+    return report(checks)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,12 @@
 In every document a constant in back-quotes followed by a number in brackets, `NAME` (N), or in
 the next column of a table; in docs/formats also that offsets and sizes of a table leave no gap.
 """
-import os
 import re
-import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from documents import read, report, tracked
+
 GAPLESS = ("docs/formats/records.md", "docs/formats/event-log.md", "docs/formats/guest-list.md")
-
-
-def tracked(ending):
-    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
-                           capture_output=True, text=True, check=True).stdout.split("\n")
-    return [n for n in names if n.endswith(ending) and os.path.isfile(os.path.join(ROOT, n))]
-
-
-def read(name):
-    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as file:
-        return file.read()
 
 
 def constants():
@@ -98,14 +86,7 @@ def main():
             wrong_numbers("| 0x1702 | `MONATT_RECORD_LOCKS` |"), gaps("| 0 | 4 | a |\n| 5 | 1 | b |"),
             missing_types("nothing"))
     checks.append(("/formats/can-fail", [] if all(sees) else ["a rule sees nothing"]))
-    print(f"1..{len(checks)}")
-    bad = 0
-    for number, (name, problems) in enumerate(checks, 1):
-        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
-        for problem in problems:
-            print(f"# {problem}")
-        bad += bool(problems)
-    return 1 if bad else 0
+    return report(checks)
 
 
 if __name__ == "__main__":
