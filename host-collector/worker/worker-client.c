@@ -135,22 +135,23 @@ static bool send_regions(MonattWorker *worker, const MonattRamRegion *regions, c
     return monatt_control_send(worker->fd, WORKER_REGIONS, 0, payload, w.size, fds, count, err);
 }
 
-static int open_clock(uint32_t pid, uint32_t thread, const char *name)
+/* A thread's folder is found under its own number too, whatever process it belongs to. */
+static int open_clock(uint32_t thread, const char *name)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%u/task/%u/%s", pid, thread, name);
+    snprintf(path, sizeof(path), "/proc/%u/task/%u/%s", thread, thread, name);
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static bool send_clock(MonattWorker *worker, uint32_t pid, uint32_t thread, MonattError *err)
+static bool send_clock(MonattWorker *worker, uint32_t thread, MonattError *err)
 {
     uint8_t payload[4];
-    int fds[2] = {open_clock(pid, thread, "schedstat"), open_clock(pid, thread, "stat")};
+    int fds[2] = {open_clock(thread, "schedstat"), open_clock(thread, "stat")};
     bool good = fds[0] >= 0 && fds[1] >= 0;
     MonattWriter w;
 
     if (!good) {
-        monatt_error_set_errno(err, errno, "worker: clock of vCPU thread %u of %u", thread, pid);
+        monatt_error_set_errno(err, errno, "worker: clock of vCPU thread %u", thread);
     } else {
         monatt_writer_init(&w, payload, sizeof(payload));
         monatt_writer_u32_be(&w, 1);
@@ -165,8 +166,7 @@ static bool send_clock(MonattWorker *worker, uint32_t pid, uint32_t thread, Mona
 }
 
 static bool hand_over(MonattWorker *worker, const MonattRamRegion *regions, const int *fds,
-                      size_t count, uint32_t qemu_pid, const uint32_t *threads, size_t thread_count,
-                      MonattError *err)
+                      size_t count, const uint32_t *threads, size_t thread_count, MonattError *err)
 {
     MonattError why = {0};
 
@@ -174,7 +174,7 @@ static bool hand_over(MonattWorker *worker, const MonattRamRegion *regions, cons
         return false;
     }
     for (size_t i = 0; i < thread_count; i++) {
-        if (!send_clock(worker, qemu_pid, threads[i], err)) {
+        if (!send_clock(worker, threads[i], err)) {
             return false;
         }
     }
@@ -186,8 +186,8 @@ static bool hand_over(MonattWorker *worker, const MonattRamRegion *regions, cons
 }
 
 bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions, const int *fds,
-                         size_t count, uint32_t qemu_pid, const uint32_t *threads,
-                         size_t thread_count, MonattWorker **ret_worker, MonattError *err)
+                         size_t count, const uint32_t *threads, size_t thread_count,
+                         MonattWorker **ret_worker, MonattError *err)
 {
     MonattWorker *worker;
     int pair[2];
@@ -209,7 +209,7 @@ bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions
     worker->fd = pair[0];
     started = spawn(worker_path, pair[1], &worker->pid, err);
     close(pair[1]);
-    if (!started || !hand_over(worker, regions, fds, count, qemu_pid, threads, thread_count, err)) {
+    if (!started || !hand_over(worker, regions, fds, count, threads, thread_count, err)) {
         monatt_worker_free(worker);
         return false;
     }

@@ -26,14 +26,13 @@ typedef struct MonattWorker MonattWorker;
 /*
  * Starts worker_path (build/host-collector/worker/monatt-worker) and gives it count regions with
  * a descriptor each, as monatt_device_ram() gives them; the descriptors stay the caller's.
- * qemu_pid and threads (monatt_device_vcpus()) are the vCPUs' clocks, by which a stalled guest is
- * told from one that hides a task; with none of them there are no findings, only "unsettled" ones.
+ * threads (monatt_device_vcpus()) are the vCPUs' clocks, by which a stalled guest is told from one
+ * that hides a task; with none of them there are no findings, only "unsettled" ones.
  * MONATT_ERROR_SYSTEM: it could not be started; PEER: it started and did not get ready in time.
  */
 bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions, const int *fds,
-                         size_t count, uint32_t qemu_pid, const uint32_t *threads,
-                         size_t thread_count, MonattWorker **ret_worker,
-                         MonattError *err) MONATT_MUST_CHECK;
+                         size_t count, const uint32_t *threads, size_t thread_count,
+                         MonattWorker **ret_worker, MonattError *err) MONATT_MUST_CHECK;
 /*
  * Notes who runs now, under nonce: a guest's list that is bound to this nonce was taken after
  * this scan, so whoever is here and still there at the measurement must be in it.  Call it before

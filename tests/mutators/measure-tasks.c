@@ -26,7 +26,6 @@ typedef struct Vm {
     MonattRamRegion regions[MONATT_RAM_REGIONS_MAXIMUM];
     int fds[MONATT_RAM_REGIONS_MAXIMUM];
     size_t count;
-    uint32_t qemu_pid;
     uint32_t threads[MONATT_VCPUS_MAXIMUM];
     size_t thread_count;
 } Vm;
@@ -44,9 +43,10 @@ typedef struct Options {
 static bool open_device(Vm *vm, const char *path, MonattError *err)
 {
     int fd MONATT_CLEANUP_CLOSE = -1;
+    uint32_t qemu_pid;
     return monatt_control_connect(path, &fd, err) &&
            monatt_device_ram(fd, vm->regions, vm->fds, &vm->count, err) &&
-           monatt_device_vcpus(fd, &vm->qemu_pid, vm->threads, &vm->thread_count, err);
+           monatt_device_vcpus(fd, &qemu_pid, vm->threads, &vm->thread_count, err);
 }
 
 static bool open_file(Vm *vm, const char *path, unsigned long clock, MonattError *err)
@@ -60,7 +60,6 @@ static bool open_file(Vm *vm, const char *path, unsigned long clock, MonattError
     vm->regions[0] = (MonattRamRegion){.size = (uint64_t)status.st_size};
     vm->count = 1;
     if (clock > 0) {
-        vm->qemu_pid = (uint32_t)clock;
         vm->threads[0] = (uint32_t)clock;
         vm->thread_count = 1;
     }
@@ -118,7 +117,7 @@ static bool measure(const Options *options, MonattError *err)
 
     if (!(options->control ? open_device(&vm, options->control, err)
                            : open_file(&vm, options->file, options->clock, err)) ||
-        !monatt_worker_start(options->worker, vm.regions, vm.fds, vm.count, vm.qemu_pid, vm.threads,
+        !monatt_worker_start(options->worker, vm.regions, vm.fds, vm.count, vm.threads,
                              vm.thread_count, &worker, err)) {
         return false;
     }
