@@ -11,7 +11,9 @@
 void monatt_reader_init(MonattReader *r, const char *name, const void *bytes, size_t size,
                         MonattError *err)
 {
-    *r = (MonattReader){.name = name, .bytes = bytes, .end = size, .err = err};
+    /* An empty range may have no address, and adding even 0 to none is undefined. */
+    static const uint8_t nothing[1];
+    *r = (MonattReader){.name = name, .bytes = bytes ? bytes : nothing, .end = size, .err = err};
 }
 
 bool monatt_reader_fail(MonattReader *r, const char *format, ...)
@@ -40,8 +42,7 @@ static bool take(MonattReader *r, size_t size, const uint8_t **ret_bytes)
         monatt_reader_fail(r, "needs %zu bytes, has %zu", size, r->end - r->position);
         return false;
     }
-    /* An empty range may have no address, and adding even 0 to none is undefined. */
-    *ret_bytes = r->bytes ? r->bytes + r->position : NULL;
+    *ret_bytes = r->bytes + r->position;
     r->position += size;
     return true;
 }
