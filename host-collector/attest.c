@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * attest.c - the order of one attestation
+ *
+ * Must never sign what was measured for another question, nor hand out evidence that is not on
+ * disk: a verifier counts the reports of a boot.
+ */
+#include "host-collector/attest.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "host-collector/errors.h"
+#include "host-collector/measure.h"
+#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/evidence/jose.h"
+#include "libmonatt/evidence/quote.h"
+
+#define TAKE_DEADLINE_US (20 * G_TIME_SPAN_SECOND)
+#define HOLD_MS 1000
+#define QUOTE_TRIES 5 /* docs/architecture.md, step 6 */
+
+/* One attestation under way. */
+typedef struct Attest {
+    const AttestHost *host;
+    Vm *vm;
+    SessionKeys *keys;
+    const uint8_t *nonce;
+    uint32_t measurements;
+    uint64_t number;
+    uint8_t previous[MONATT_SHA256_SIZE];
+    LedgerRange boot, plugin, tasks; /* as of the report record */
+    MonattDeviceStatus status;
+    GBytes *dak_public;
+    uint8_t dek_name[64], dak_name[64], sk_name[64];
+    size_t dek_name_size, dak_name_size, sk_name_size;
+    GBytes *host_log;
+} Attest;
+
+static const struct {
+    const char *name;
+    uint32_t bits;
+} properties[] = {
+    {"startup-integrity", MONATT_MEASURE_BOOT},
+    {"runtime-integrity", MONATT_MEASURE_TASKS},
+    {"confidentiality.cpu", 0}, /* nothing is measured for these yet: the verdict says so */
+    {"confidentiality.membus", MONATT_MEASURE_PLUGIN},
+    {"confidentiality.cache", MONATT_MEASURE_PLUGIN},
+    {"availability.cpu", 0},
+    {"host-integrity", 0},
+};
+
+bool attest_measurements_of(const char *property, uint32_t *ret_bits)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(properties); i++) {
+        if (strcmp(properties[i].name, property) == 0) {
+            *ret_bits = properties[i].bits;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void encode_report(MonattWriter *w, const void *payload)
+{
+    monatt_report_encode(w, payload);
+}
+
+static void add_range(MonattReportPayload *report, uint8_t index, const LedgerRange *range)
+{
+    if (range->first <= range->last) {
+        size_t at = report->range_count++;
+        report->ranges[at].index = index;
+        report->ranges[at].first = range->first;
+        report->ranges[at].last = range->last;
+    }
+}
+
+static bool measure(Attest *a, MonattError *err)
+{
+    static const LedgerRange none = {.first = 1, .last = 0};
+    uint32_t wanted = a->measurements;
+    if ((wanted & MONATT_MEASURE_PLUGIN) && !measure_plugin_drain(a->vm, true, err)) {
+        return false;
+    }
+    if ((wanted & MONATT_MEASURE_TASKS) && !measure_tasks(a->vm, err)) {
+        return false;
+    }
+    a->boot = wanted & MONATT_MEASURE_BOOT ? a->vm->ledger.boot : none;
+    a->plugin = wanted & MONATT_MEASURE_PLUGIN ? a->vm->ledger.plugin : none;
+    a->tasks = wanted & MONATT_MEASURE_TASKS ? a->vm->ledger.tasks : none;
+    return true;
+}
+
+static bool report(Attest *a, MonattError *err)
+{
+    uint64_t now = vm_now_ns();
+    MonattReportPayload payload = {.number = (uint32_t)a->number, .measurements = a->measurements};
+    VmRecord record = {
+        .index = MONATT_MR_REPORTS,
+        .type = MONATT_RECORD_REPORT,
+        .source = VM_SOURCE_COLLECTOR,
+        .t0_ns = now,
+        .t1_ns = now,
+        .coverage_ppm = MONATT_COVERAGE_WHOLE,
+        .encode = encode_report,
+        .payload = &payload,
+    };
+    memcpy(payload.previous, a->previous, sizeof(payload.previous));
+    memcpy(payload.nonce, a->nonce, sizeof(payload.nonce));
+    add_range(&payload, MONATT_MR_PLUGIN, &a->plugin);
+    add_range(&payload, MONATT_MR_INTROSPECTION, &a->tasks);
+    add_range(&payload, MONATT_MR_BOOT, &a->boot);
+    return vm_record(a->vm, &record, err);
+}
+
+/* TPM2B_PUBLIC as the device gives it, to the TPMT_PUBLIC inside and its Name. */
+static bool read_public(const uint8_t *bytes, size_t size, GBytes **ret_public, uint8_t *ret_name,
+                        size_t *ret_name_size, MonattError *err)
+{
+    MonattReader r;
+    uint16_t inside;
+    const uint8_t *area;
+    GError *error = NULL;
+    monatt_reader_init(&r, "device's key", bytes, size, err);
+    if (!monatt_reader_u16_be(&r, &inside) || !monatt_reader_bytes(&r, inside, &area) ||
+        !monatt_reader_finish(&r)) {
+        return false;
+    }
+    GBytes *public = g_bytes_new(area, inside);
+    bool good = monatt_public_name(public, ret_name, ret_name_size, &error);
+    if (good && ret_public) {
+        *ret_public = g_bytes_ref(public);
+    }
+    g_bytes_unref(public);
+    return good || errors_take(err, error);
+}
+
+static bool read_keys(Attest *a, MonattError *err)
+{
+    uint8_t ek[MONATT_PUBLIC_MAXIMUM];
+    uint8_t ak[MONATT_PUBLIC_MAXIMUM];
+    size_t ek_size;
+    size_t ak_size;
+    GError *error = NULL;
+    return monatt_device_keys(a->vm->control, MONATT_ALG_SHA256, ek, &ek_size, ak, &ak_size, err) &&
+           read_public(ek, ek_size, NULL, a->dek_name, &a->dek_name_size, err) &&
+           read_public(ak, ak_size, &a->dak_public, a->dak_name, &a->dak_name_size, err) &&
+           (monatt_public_name(a->keys->sk_public, a->sk_name, &a->sk_name_size, &error) ||
+            errors_take(err, error));
+}
+
+static bool hash(GBytes *bytes, uint8_t *ret, MonattError *err)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(bytes, &size);
+    return monatt_suite_hash(SESSION_SUITE, data, size, ret) ||
+           monatt_error_set(err, MONATT_ERROR_INTERNAL, "libcrypto cannot hash");
+}
+
+/* H over the encoded log entries of one register within a range (docs/formats/evidence.md). */
+static bool add_measurement(MonattClaims *claims, const char *kind, uint8_t index,
+                            const LedgerRange *range, GBytes *log, MonattError *err)
+{
+    MonattMeasurement *m = &claims->m[claims->m_count++];
+    MonattReader r;
+    gsize size;
+    const uint8_t *data = g_bytes_get_data(log, &size);
+    g_autoptr(GByteArray) records = g_byte_array_new();
+    g_strlcpy(m->kind, kind, sizeof(m->kind));
+    m->index = index;
+    m->first = range->first;
+    m->last = range->last;
+    monatt_reader_init(&r, "event log", data, size, err);
+    /* Ends: each round consumes at least one byte of the log. */
+    while (range->first <= range->last && monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        size_t start = r.position;
+        if (!monatt_cel_next(&r, &entry)) {
+            return false;
+        }
+        if (entry.index == index && entry.number >= range->first && entry.number <= range->last) {
+            g_byte_array_append(records, data + start, (guint)(r.position - start));
+        }
+    }
+    return monatt_suite_hash(SESSION_SUITE, records->data, records->len, m->digest) ||
+           monatt_error_set(err, MONATT_ERROR_INTERNAL, "libcrypto cannot hash");
+}
+
+static GBytes *build_claims(Attest *a, GBytes *log, uint64_t records, MonattError *err)
+{
+    g_autoptr(MonattClaims) claims = g_new0(MonattClaims, 1);
+    GError *error = NULL;
+    g_strlcpy(claims->suite, SESSION_SUITE, sizeof(claims->suite));
+    memcpy(claims->nonce, a->nonce, sizeof(claims->nonce));
+    claims->iat = time(NULL);
+    memcpy(claims->vid, a->vm->vid, sizeof(claims->vid));
+    memcpy(claims->boot_seed, a->status.boot_seed, sizeof(claims->boot_seed));
+    claims->boot_count = a->status.boot_count;
+    claims->uptime_ns = vm_since_start_ns(a->vm, vm_now_ns());
+    claims->rm = a->measurements;
+    if (((a->measurements & MONATT_MEASURE_BOOT) &&
+         !add_measurement(claims, "boot", MONATT_MR_BOOT, &a->boot, log, err)) ||
+        ((a->measurements & MONATT_MEASURE_TASKS) &&
+         !add_measurement(claims, "tasks", MONATT_MR_INTROSPECTION, &a->tasks, log, err)) ||
+        ((a->measurements & MONATT_MEASURE_PLUGIN) &&
+         !add_measurement(claims, "plugin", MONATT_MR_PLUGIN, &a->plugin, log, err))) {
+        return NULL;
+    }
+    memcpy(claims->dek_name, a->dek_name, a->dek_name_size);
+    claims->dek_name_size = a->dek_name_size;
+    memcpy(claims->dak_name, a->dak_name, a->dak_name_size);
+    claims->dak_name_size = a->dak_name_size;
+    claims->dak_pub = g_bytes_ref(a->dak_public);
+    memcpy(claims->sk_name, a->sk_name, a->sk_name_size);
+    claims->sk_name_size = a->sk_name_size;
+    claims->sk_pub = g_bytes_ref(a->keys->sk_public);
+    claims->log_records = records;
+    claims->log_bytes = g_bytes_get_size(log);
+    claims->host_log_bytes = g_bytes_get_size(a->host_log);
+    if (!hash(log, claims->log_digest, err) || !hash(a->host_log, claims->host_log_digest, err)) {
+        return NULL;
+    }
+    memcpy(claims->previous, a->previous, sizeof(a->previous));
+    claims->number = a->number;
+    GBytes *octets = monatt_claims_serialize(claims, &error);
+    if (!octets) {
+        errors_take(err, error);
+    }
+    return octets;
+}
+
+static MonattQuote *wrap_quote(const MonattDeviceQuote *quote)
+{
+    MonattQuote *wrapped = g_new0(MonattQuote, 1);
+    g_autoptr(GByteArray) values = g_byte_array_new();
+    for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
+        g_byte_array_append(values, quote->values[i], MONATT_SHA256_SIZE);
+    }
+    wrapped->attest = g_bytes_new(quote->attest, quote->attest_size);
+    wrapped->signature = g_bytes_new(quote->signature, quote->signature_size);
+    wrapped->alg = quote->alg;
+    wrapped->selection = (1u << MONATT_REGISTER_COUNT) - 1;
+    wrapped->values = g_bytes_new(values->data, values->len);
+    return wrapped;
+}
+
+/* Signs the claims and puts the parts into one file. */
+static GBytes *assemble(Attest *a, GBytes *octets, GBytes *log, MonattQuote *device_quote,
+                        MonattQuote *host_quote, MonattError *err)
+{
+    GError *error = NULL;
+    gsize size;
+    const void *bytes = g_bytes_get_data(octets, &size);
+    g_autofree char *jws =
+        monatt_jws_sign(bytes, size, "eat+jwt", a->keys->jws_key, a->keys->chain, &error);
+    if (!jws) {
+        errors_take(err, error);
+        return NULL;
+    }
+    g_autoptr(GBytes) claims = g_bytes_new(jws, strlen(jws));
+    MonattEvidence evidence = {
+        .claims = claims,
+        .device_quote = device_quote,
+        .host_quote = host_quote,
+        .log = log,
+        .host_log = a->host_log,
+        .opening = a->keys->opening,
+    };
+    GBytes *file = monatt_evidence_serialize(&evidence, &error);
+    if (!file) {
+        errors_take(err, error);
+    }
+    return file;
+}
+
+/* Claims over exactly the log's prefix that the device then quotes.  NULL with code NONE: the hold
+ * ran out in between, try again. */
+static GBytes *quote_once(Attest *a, int log_fd, uint8_t ret_q3[MONATT_SHA256_SIZE],
+                          MonattError *err)
+{
+    uint64_t records;
+    uint64_t size;
+    g_autofree MonattDeviceQuote *device = g_new(MonattDeviceQuote, 1);
+    g_autoptr(MonattQuote) host_quote = NULL;
+    if (!monatt_device_hold(a->vm->control, HOLD_MS, &records, &size, err)) {
+        return NULL;
+    }
+    g_autoptr(GBytes) log = vm_read_log(log_fd, size, err);
+    g_autoptr(GBytes) octets = log ? build_claims(a, log, records, err) : NULL;
+    if (!octets || !hash(octets, ret_q3, err)) {
+        return NULL;
+    }
+    HostTpmJob *job =
+        host_tpm_quote_start(a->host->tpm, a->keys->tpm_key, ret_q3, MONATT_SHA256_SIZE);
+    MonattError device_err = {0};
+    bool quoted = monatt_device_quote(a->vm->control, MONATT_ALG_SHA256, ret_q3, MONATT_SHA256_SIZE,
+                                      device, &device_err);
+    bool host_quoted = host_tpm_quote_finish(job, &host_quote, err);
+    if (!quoted) {
+        if (err) {
+            *err = device_err;
+        }
+        return NULL;
+    }
+    if (!host_quoted || device->log_records != records || device->log_bytes != size) {
+        return NULL;
+    }
+    g_autoptr(MonattQuote) device_quote = wrap_quote(device);
+    return assemble(a, octets, log, device_quote, host_quote, err);
+}
+
+static GBytes *quote(Attest *a, uint8_t ret_q3[MONATT_SHA256_SIZE], MonattError *err)
+{
+    int log_fd MONATT_CLEANUP_CLOSE = -1;
+    uint64_t bytes;
+    uint64_t records;
+    if (!monatt_device_log(a->vm->control, &log_fd, &bytes, &records, err)) {
+        return NULL;
+    }
+    for (int i = 0; i < QUOTE_TRIES; i++) {
+        MonattError why = {0};
+        MonattDeviceStatus now;
+        GBytes *evidence = quote_once(a, log_fd, ret_q3, &why);
+        if (evidence && monatt_device_status(a->vm->control, &now, &why) &&
+            monatt_bytes_equal(now.boot_seed, a->status.boot_seed, sizeof(now.boot_seed))) {
+            return evidence;
+        }
+        if (evidence) {
+            g_bytes_unref(evidence);
+            if (why.code == MONATT_ERROR_NONE) {
+                monatt_error_set(&why, MONATT_ERROR_BUSY, "VM '%.64s': was reset meanwhile",
+                                 a->status.name);
+                monatt_error_hint(&why, "ask again");
+            }
+        }
+        if (why.code != MONATT_ERROR_NONE) {
+            if (err) {
+                *err = why;
+            }
+            return NULL;
+        }
+    }
+    monatt_error_set(err, MONATT_ERROR_BUSY, "VM '%.64s': its registers moved on during %d quotes",
+                     a->status.name, QUOTE_TRIES);
+    monatt_error_hint(err, "ask again; the host may be overloaded");
+    return NULL;
+}
+
+static bool keep(const Attest *a, GBytes *evidence, const uint8_t q3[MONATT_SHA256_SIZE],
+                 MonattError *err)
+{
+    StoreReport row = {.number = a->number, .time_s = time(NULL)};
+    StoreVm seen = {.seen_s = row.time_s};
+    memcpy(row.vid, a->vm->vid, sizeof(row.vid));
+    memcpy(row.boot_seed, a->status.boot_seed, sizeof(row.boot_seed));
+    memcpy(row.nonce, a->nonce, sizeof(row.nonce));
+    memcpy(row.q3, q3, sizeof(row.q3));
+    memcpy(seen.vid, a->vm->vid, sizeof(seen.vid));
+    memcpy(seen.boot_seed, a->status.boot_seed, sizeof(seen.boot_seed));
+    g_strlcpy(seen.name, a->status.name, sizeof(seen.name));
+    return store_add_report(a->host->store, &row, evidence, err) &&
+           store_note_vm(a->host->store, &seen, err);
+}
+
+static GBytes *run_taken(Attest *a, MonattError *err)
+{
+    uint8_t q3[MONATT_SHA256_SIZE];
+    a->status = a->vm->status;
+    if (!store_last_report(a->host->store, a->vm->vid, a->status.boot_seed, &a->number, a->previous,
+                           err)) {
+        return NULL;
+    }
+    a->number++;
+    if (!read_keys(a, err) || !measure(a, err) || !report(a, err)) {
+        return NULL;
+    }
+    GBytes *evidence = quote(a, q3, err);
+    if (evidence && !keep(a, evidence, q3, err)) {
+        g_clear_pointer(&evidence, g_bytes_unref);
+    }
+    return evidence;
+}
+
+GBytes *attest_run(const AttestHost *host, Vm *vm, const uint8_t nonce[MONATT_NONCE_SIZE],
+                   uint32_t measurements, MonattError *err)
+{
+    Attest a = {.host = host, .vm = vm, .nonce = nonce, .measurements = measurements};
+    GBytes *evidence = NULL;
+    /* The session first: without one nothing needs to be measured. */
+    if (!session_take(host->session, &a.keys, err)) {
+        return NULL;
+    }
+    if (vm_take(vm, g_get_monotonic_time() + TAKE_DEADLINE_US, err)) {
+        json_t *head = json_object();
+        json_object_set_new(head, "host_id", json_string(session_host_id(host->session)));
+        char *text = json_dumps(head, JSON_COMPACT);
+        json_decref(head);
+        a.host_log = g_bytes_new(text, strlen(text));
+        free(text);
+        evidence = run_taken(&a, err);
+        vm_release(vm);
+        g_bytes_unref(a.host_log);
+        g_clear_pointer(&a.dak_public, g_bytes_unref);
+    }
+    session_release(a.keys);
+    return evidence;
+}
