@@ -114,26 +114,50 @@ static bool report(Attest *a, MonattError *err)
     return vm_record(a->vm, &record, err);
 }
 
-/* TPM2B_PUBLIC as the device gives it, to the TPMT_PUBLIC inside and its Name. */
-static bool read_public(const uint8_t *bytes, size_t size, GBytes **ret_public, uint8_t *ret_name,
-                        size_t *ret_name_size, MonattError *err)
+/* TPM2B_PUBLIC as the device gives it, to the TPMT_PUBLIC inside. */
+static GBytes *read_public(const uint8_t *bytes, size_t size, MonattError *err)
 {
     MonattReader r;
     uint16_t inside;
     const uint8_t *area;
-    GError *error = NULL;
     monatt_reader_init(&r, "device's key", bytes, size, err);
     if (!monatt_reader_u16_be(&r, &inside) || !monatt_reader_bytes(&r, inside, &area) ||
         !monatt_reader_finish(&r)) {
+        return NULL;
+    }
+    return g_bytes_new(area, inside);
+}
+
+/* Name of a key that only has to be named, not to sign: u16 nameAlg | H(public area) (TPM 2.0
+ * Part 1, 16).  monatt_public_name() takes quoting keys only. */
+static bool name_storage_key(GBytes *public, uint8_t *ret_name, size_t *ret_size, MonattError *err)
+{
+    MonattReader r;
+    uint16_t type;
+    uint16_t alg = 0;
+    gsize size;
+    const void *bytes = g_bytes_get_data(public, &size);
+    monatt_reader_init(&r, "device's EK", bytes, size, err);
+    if (!monatt_reader_u16_be(&r, &type) || !monatt_reader_u16_be(&r, &alg)) {
         return false;
     }
-    GBytes *public = g_bytes_new(area, inside);
-    bool good = monatt_public_name(public, ret_name, ret_name_size, &error);
-    if (good && ret_public) {
-        *ret_public = g_bytes_ref(public);
+    const char *suite = monatt_suite_of_bank(alg);
+    if (!suite || !monatt_suite_hash(suite, bytes, size, ret_name + sizeof(alg))) {
+        return monatt_reader_fail(&r, "name algorithm %#x", alg);
     }
-    g_bytes_unref(public);
-    return good || errors_take(err, error);
+    ret_name[0] = (uint8_t)(alg >> 8);
+    ret_name[1] = (uint8_t)alg;
+    *ret_size = sizeof(alg) + monatt_suite_digest_size(suite);
+    return true;
+}
+
+static bool name_keys(Attest *a, GBytes *ek, MonattError *err)
+{
+    GError *error = NULL;
+    return name_storage_key(ek, a->dek_name, &a->dek_name_size, err) &&
+           ((monatt_public_name(a->dak_public, a->dak_name, &a->dak_name_size, &error) &&
+             monatt_public_name(a->keys->sk_public, a->sk_name, &a->sk_name_size, &error)) ||
+            errors_take(err, error));
 }
 
 static bool read_keys(Attest *a, MonattError *err)
@@ -142,12 +166,12 @@ static bool read_keys(Attest *a, MonattError *err)
     uint8_t ak[MONATT_PUBLIC_MAXIMUM];
     size_t ek_size;
     size_t ak_size;
-    GError *error = NULL;
-    return monatt_device_keys(a->vm->control, MONATT_ALG_SHA256, ek, &ek_size, ak, &ak_size, err) &&
-           read_public(ek, ek_size, NULL, a->dek_name, &a->dek_name_size, err) &&
-           read_public(ak, ak_size, &a->dak_public, a->dak_name, &a->dak_name_size, err) &&
-           (monatt_public_name(a->keys->sk_public, a->sk_name, &a->sk_name_size, &error) ||
-            errors_take(err, error));
+    if (!monatt_device_keys(a->vm->control, MONATT_ALG_SHA256, ek, &ek_size, ak, &ak_size, err)) {
+        return false;
+    }
+    g_autoptr(GBytes) ek_public = read_public(ek, ek_size, err);
+    a->dak_public = ek_public ? read_public(ak, ak_size, err) : NULL;
+    return a->dak_public && name_keys(a, ek_public, err);
 }
 
 static bool hash(GBytes *bytes, uint8_t *ret, MonattError *err)
