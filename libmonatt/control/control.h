@@ -151,6 +151,10 @@ void monatt_control_message_clear(MonattControlMessage *message);
 /* Request and answer in one; a refusal becomes the error it carries. */
 bool monatt_control_call(int fd, uint16_t type, const void *payload, size_t size, int timeout_ms,
                          MonattControlMessage *ret_answer, MonattError *err) MONATT_MUST_CHECK;
+/* As above with descriptors in the request, e.g. ATTACH's; they stay the caller's. */
+bool monatt_control_call_with(int fd, uint16_t type, const void *payload, size_t size,
+                              const int *fds, size_t fd_count, int timeout_ms,
+                              MonattControlMessage *ret_answer, MonattError *err) MONATT_MUST_CHECK;
 
 /* Payload codecs; both sides use these only. */
 void monatt_device_status_encode(MonattWriter *w, const MonattDeviceStatus *status);

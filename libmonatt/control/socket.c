@@ -247,10 +247,17 @@ static bool refusal(const MonattControlMessage *answer, MonattError *err)
 bool monatt_control_call(int fd, uint16_t type, const void *payload, size_t size, int timeout_ms,
                          MonattControlMessage *ret_answer, MonattError *err)
 {
+    return monatt_control_call_with(fd, type, payload, size, NULL, 0, timeout_ms, ret_answer, err);
+}
+
+bool monatt_control_call_with(int fd, uint16_t type, const void *payload, size_t size,
+                              const int *fds, size_t fd_count, int timeout_ms,
+                              MonattControlMessage *ret_answer, MonattError *err)
+{
     /* Only so that an answer that came after its time-out is not taken for the next one. */
     static _Atomic uint16_t counter;
     uint16_t id = (uint16_t)(counter++ | 1u);
-    if (!monatt_control_send(fd, type, id, payload, size, NULL, 0, err)) {
+    if (!monatt_control_send(fd, type, id, payload, size, fds, fd_count, err)) {
         return false;
     }
     /* Late answers and events before ours: bounded, a peer must not keep us here. */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * attach.c - the launcher's half of attach.sock; must never wait for ever
+ */
+#include "hw-attest/launcher/attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANSWER_PATIENCE_MS 60000 /* a new TPM's keys take a second, on a busy host many */
+
+bool attach_connect(const char *run_dir, int *ret_fd, MonattError *err)
+{
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof(path), "%s/attach.sock", run_dir);
+    if (size < 0 || (size_t)size >= sizeof(path)) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "attach service: path is too long");
+    }
+    if (monatt_control_connect(path, ret_fd, err)) {
+        return true;
+    }
+    if (!err) {
+        return false;
+    }
+    if (err->code == MONATT_ERROR_LIMIT) {
+        return monatt_error_hint(err, "choose a shorter folder with --monatt-run-dir");
+    }
+    if (err->system_errno == EACCES || err->system_errno == EPERM) {
+        err->code = MONATT_ERROR_PERMISSION;
+        return monatt_error_hint(err, "start the service with --allow-uid %u", geteuid());
+    }
+    if (err->system_errno == ENOENT || err->system_errno == ECONNREFUSED ||
+        err->system_errno == ENOTDIR) {
+        err->code = MONATT_ERROR_MISSING;
+        monatt_error_hint(err, "start 'hw-attest serve', or say --monatt-private");
+    }
+    return false;
+}
+
+static bool attach_inherit(int fd, MonattError *err)
+{
+    return fcntl(fd, F_SETFD, 0) == 0 ? true
+                                      : monatt_error_set_errno(err, errno, "attach: descriptor");
+}
+
+static bool attach_take_answer(MonattControlMessage *answer, bool want_plugin, Attachment *ret,
+                               MonattError *err)
+{
+    MonattReader r;
+    uint64_t ring_size;
+    monatt_reader_init(&r, "attach answer", answer->payload, answer->payload_size, err);
+    if (!monatt_reader_u64_be(&r, &ring_size) || !monatt_reader_finish(&r)) {
+        return false;
+    }
+    if (answer->fd_count != (want_plugin ? 2U : 1U)) {
+        return monatt_error_set(err, MONATT_ERROR_PEER,
+                                "attach service: gave %zu descriptors of %d", answer->fd_count,
+                                want_plugin ? 2 : 1);
+    }
+    ret->wire_fd = answer->fds[0];
+    ret->ring_fd = want_plugin ? answer->fds[1] : -1;
+    answer->fd_count = 0; /* ours now */
+    return attach_inherit(ret->wire_fd, err) &&
+           (ret->ring_fd < 0 || attach_inherit(ret->ring_fd, err)) &&
+           attach_inherit(ret->monitor_fd, err);
+}
+
+bool attach_request(int fd, const Machine *machine, const Measure *measure, bool want_plugin,
+                    Attachment *ret, MonattError *err)
+{
+    static MonattAttachRequest request;
+    static MonattControlMessage answer;
+    static uint8_t payload[MONATT_CONTROL_MAXIMUM];
+    MonattWriter w;
+    size_t size;
+    int pair[2];
+    memcpy(request.vid, machine->vid, sizeof(request.vid));
+    memcpy(request.name, machine->name, sizeof(request.name));
+    request.accelerator = (uint8_t)machine->accelerator;
+    request.want_plugin = want_plugin;
+    request.vcpus = machine->vcpus;
+    request.item_count = (uint32_t)measure->count;
+    memcpy(request.items, measure->items, sizeof(request.items));
+    monatt_writer_init(&w, payload, sizeof(payload));
+    monatt_attach_request_encode(&w, &request);
+    if (!monatt_writer_finish(&w, "attach request", &size, err)) {
+        return false;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return monatt_error_set_errno(err, errno, "attach: sockets");
+    }
+    *ret = (Attachment){.monitor_fd = pair[0], .wire_fd = -1, .ring_fd = -1};
+    bool good = monatt_control_call_with(fd, MONATT_CONTROL_ATTACH, payload, size, &pair[1], 1,
+                                         ANSWER_PATIENCE_MS, &answer, err);
+    close(pair[1]);
+    if (!good) {
+        close(pair[0]);
+        /* A service that does not know our user closes without a word. */
+        if (err && (err->code == MONATT_ERROR_PEER || err->system_errno == EPIPE ||
+                    err->system_errno == ECONNRESET)) {
+            monatt_error_set(err, MONATT_ERROR_PERMISSION,
+                             "attach service: closed the connection of user %u", geteuid());
+            monatt_error_hint(err, "start it with --allow-uid %u; its log says more", geteuid());
+        }
+        return false;
+    }
+    good = attach_take_answer(&answer, want_plugin, ret, err);
+    monatt_control_message_clear(&answer);
+    return good;
+}
