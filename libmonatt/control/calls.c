@@ -171,10 +171,14 @@ bool monatt_device_log(int fd, int *ret_log_fd, uint64_t *ret_bytes, uint64_t *r
     if (!call(fd, MONATT_CONTROL_LOG, NULL, 0, 1, &answer, err)) {
         return false;
     }
+    uint64_t bytes;
+    uint64_t records;
     monatt_reader_init(&r, "device log", answer.payload, answer.payload_size, err);
-    bool ok = monatt_reader_u64_be(&r, ret_bytes) && monatt_reader_u64_be(&r, ret_records) &&
+    bool ok = monatt_reader_u64_be(&r, &bytes) && monatt_reader_u64_be(&r, &records) &&
               monatt_reader_finish(&r);
     if (ok) {
+        *ret_bytes = bytes;
+        *ret_records = records;
         *ret_log_fd = take_fd(&answer);
     }
     monatt_control_message_clear(&answer);
@@ -220,9 +224,11 @@ static bool fd_and_size(int fd, uint16_t type, const char *name, int *ret_fd, ui
     if (!call(fd, type, NULL, 0, 1, &answer, err)) {
         return false;
     }
+    uint64_t size;
     monatt_reader_init(&r, name, answer.payload, answer.payload_size, err);
-    bool ok = monatt_reader_u64_be(&r, ret_size) && monatt_reader_finish(&r);
+    bool ok = monatt_reader_u64_be(&r, &size) && monatt_reader_finish(&r);
     if (ok) {
+        *ret_size = size;
         *ret_fd = take_fd(&answer);
     }
     monatt_control_message_clear(&answer);
@@ -280,12 +286,13 @@ bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MO
 {
     MonattControlMessage answer;
     MonattReader r;
+    uint32_t qemu_pid;
     uint32_t count;
     if (!call(fd, MONATT_CONTROL_VCPUS, NULL, 0, 0, &answer, err)) {
         return false;
     }
     monatt_reader_init(&r, "device vCPUs", answer.payload, answer.payload_size, err);
-    if (!monatt_reader_u32_be(&r, ret_qemu_pid) ||
+    if (!monatt_reader_u32_be(&r, &qemu_pid) ||
         !monatt_reader_count(&r, MONATT_VCPUS_MAXIMUM, &count)) {
         return false;
     }
@@ -294,6 +301,10 @@ bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MO
             return false;
         }
     }
+    if (!monatt_reader_finish(&r)) {
+        return false;
+    }
+    *ret_qemu_pid = qemu_pid;
     *ret_count = count;
-    return monatt_reader_finish(&r);
+    return true;
 }
