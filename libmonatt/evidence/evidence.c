@@ -24,7 +24,7 @@
 #define QUOTE_HEADER_SIZE 20     /* magic, bank, selection, three sizes */
 #define ATTEST_MAXIMUM 1024      /* TPMS_ATTEST of a quote is below 300 bytes */
 #define SIGNATURE_MAXIMUM 1024   /* TPMT_SIGNATURE, ECDSA P-384: 104 bytes */
-#define VALUES_MAXIMUM (24 * 48) /* 24 PCRs of SHA-384 */
+#define VALUES_MAXIMUM (32 * 48) /* as many as a selection has bits, SHA-384 */
 #define QUOTE_MAXIMUM (QUOTE_HEADER_SIZE + ATTEST_MAXIMUM + SIGNATURE_MAXIMUM + VALUES_MAXIMUM)
 #define JWS_MAXIMUM (128u * 1024) /* payload and header of the limits of jose.c, in base64url */
 #define OPENING_SIZE 32

@@ -330,6 +330,18 @@ static char *path_in(const EvidenceMaker *m, const char *name)
     return g_strdup_printf("%s/%s-%s", m->directory, name, m->suite);
 }
 
+static void make_authority(const EvidenceMaker *m, const char *ca)
+{
+    g_autofree char *directory = path_in(m, ca);
+    g_autofree char *root = g_build_filename(directory, "root.pem", NULL);
+    GError *error = NULL;
+    if (!g_file_test(root, G_FILE_TEST_EXISTS)) {
+        gboolean made = monatt_ca_init(directory, m->suite, &error);
+        g_assert_no_error(error);
+        g_assert_true(made);
+    }
+}
+
 static STACK_OF(X509) * certify(const EvidenceMaker *m, const char *ca,
                                 MonattSessionRequest *request, EVP_PKEY *jws_key,
                                 GBytes **ret_opening)
@@ -337,14 +349,8 @@ static STACK_OF(X509) * certify(const EvidenceMaker *m, const char *ca,
     uint8_t nonce[MONATT_NONCE_SIZE] = {0x44};
     g_autoptr(GBytes) nonce_bytes = g_bytes_new(nonce, sizeof(nonce));
     g_autofree char *directory = path_in(m, ca);
-    g_autofree char *root = g_build_filename(directory, "root.pem", NULL);
     GError *error = NULL;
     STACK_OF(X509) *chain = NULL;
-    if (!g_file_test(root, G_FILE_TEST_EXISTS)) {
-        gboolean made = monatt_ca_init(directory, m->suite, &error);
-        g_assert_no_error(error);
-        g_assert_true(made);
-    }
     g_assert_true(monatt_session_request_prove(request, jws_key, nonce_bytes, NULL));
     gboolean issued =
         monatt_ca_issue_session(directory, nonce_bytes, request, &chain, ret_opening, &error);
@@ -364,6 +370,8 @@ static void make_session(const EvidenceMaker *m, Session *s)
     request->sk_public = soft_tpm_key_public(&s->sk);
     EVP_PKEY_up_ref(s->jws_key);
     request->jws_key = s->jws_key;
+    make_authority(m, "ca");
+    make_authority(m, "stranger");
     s->chain = certify(m, is_bad(m, "chain-stranger") ? "stranger" : "ca", request, s->jws_key,
                        &s->opening);
     if (is_bad(m, "chain-cut")) {
