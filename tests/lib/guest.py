@@ -37,6 +37,7 @@ import device_client  # noqa: E402
 BOOT_PATIENCE_S = 180     # 5 to 10 s alone; tests of two builds may share the machine
 COMMAND_PATIENCE_S = 120
 START_PATIENCE_S = 60
+DEVICE_END_PATIENCE_S = 10
 CONSOLE_LINES = 50
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -467,6 +468,10 @@ class Guest(Cleaner):
                 sock.close()
         self.agent = self.monitor = self.monitor_file = None
         super().close()
+        # The device ends with QEMU, a moment later; the same VM may be started again at once.
+        with contextlib.suppress(GuestError):
+            wait_for(lambda: not os.path.exists(f"{self.host.run}/vm/{self.vid}"),
+                     "end of the device", DEVICE_END_PATIENCE_S, alive=self.host.service)
         if self.own_host:
             self.own_host.close()
             self.own_host = None
