@@ -48,7 +48,7 @@ static void encode_finding(MonattWriter *w, const void *payload)
 
 bool measure_boot(Vm *vm, MonattError *err)
 {
-    if (vm->ledger.boot_items > 0 && vm->ledger.boot_items >= MONATT_BOOT_ITEMS_MAXIMUM) {
+    if (vm->boot_recorded) {
         return true;
     }
     g_autofree MonattBootItemPayload *items =
@@ -76,6 +76,7 @@ bool measure_boot(Vm *vm, MonattError *err)
             return false;
         }
     }
+    vm->boot_recorded = true;
     return true;
 }
 

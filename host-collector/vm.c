@@ -84,6 +84,7 @@ static bool read_ledger(Vm *vm, MonattError *err)
 static void forget_boot(Vm *vm)
 {
     vm->ledger_good = false;
+    vm->boot_recorded = false;
     vm->marked = false;
     memset(&vm->sums, 0, sizeof(vm->sums));
     monatt_worker_free(vm->worker);
@@ -209,7 +210,8 @@ bool vm_record(Vm *vm, const VmRecord *record, MonattError *err)
         return false;
     }
     if (!monatt_device_extend(vm->control, record->index, bytes, size, &number, err)) {
-        vm->ledger_good = false; /* it may or may not be in the log: read that again */
+        vm->ledger_good = vm->boot_recorded =
+            false; /* it may or may not be in the log: read that again */
         return false;
     }
     ledger_note(&vm->ledger, record->index, record->type, number, header.t1_ns);

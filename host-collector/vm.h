@@ -56,6 +56,7 @@ typedef struct Vm {
     bool had_boot; /* a boot of this VM was seen before the one at hand */
     bool ledger_good;
     Ledger ledger;
+    bool boot_recorded; /* all of the launcher's items are in the log */
     PluginSource *plugin;
     VmPluginSums sums;
     MonattWorker *worker;
