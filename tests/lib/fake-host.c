@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 #include "libmonatt/base/error.h"
+#include "libmonatt/evidence/export.h"
 #include "tests/lib/evidence-maker.h"
 
 typedef struct Options {
     char *suite, *host, *logged_host, *nonce, *vid, *seed, *previous, *bad, *host_state;
     char *firmware, *kernel, *initrd, *command_line, *qemu, *leave_out;
+    char *export_to;
     char *take_claims, *take_log, *take_host_log, *take_device_quote, *take_host_quote;
     gint64 boot, iat, uptime_ns, rm, views, reason, unsettled, findings, coverage, flags;
     gint64 earlier, guest_extends, hidden, tasks;
@@ -75,6 +77,7 @@ static const GOptionEntry entries[] = {
     TEXT("take-host-log", take_host_log, "take the host log from another evidence file", "FILE"),
     TEXT("take-device-quote", take_device_quote, "take the device quote from there", "FILE"),
     TEXT("take-host-quote", take_host_quote, "take the host quote from there", "FILE"),
+    TEXT("export", export_to, "write the parts into this folder too", "FOLDER"),
     TEXT("bad", bad, "break one thing, all else stays right and signed (see --list-bad)", "NAME"),
     FLAG("list-bad", list_bad, "list what --bad can break"),
     {NULL},
@@ -190,6 +193,13 @@ static void take_quote(const char *path, MonattQuote **to, gboolean device)
     }
 }
 
+static MonattClaims *parse_claims(const EvidenceMaker *m)
+{
+    gsize size;
+    const void *octets = g_bytes_get_data(m->claims_octets, &size);
+    return monatt_claims_parse(octets, size, NULL);
+}
+
 static int write_evidence(EvidenceMaker *m, const char *path)
 {
     GError *error = NULL;
@@ -210,6 +220,12 @@ static int write_evidence(EvidenceMaker *m, const char *path)
         fprintf(stderr, "fake-host: %s\n", error->message);
         g_error_free(error);
         return MONATT_EXIT_FAILED;
+    }
+    if (options.export_to != NULL) {
+        g_autoptr(MonattClaims) claims = parse_claims(m);
+        gboolean exported = monatt_evidence_export(evidence, claims, options.export_to, &error);
+        g_assert_no_error(error);
+        g_assert_true(exported);
     }
     monatt_text_from_bytes(m->q3, m->q3_size, q3);
     monatt_text_from_bytes(m->nonce, sizeof(m->nonce), nonce);
