@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test-guest-kernel.c - which invented kernels are accepted, and what the others lack
+ */
+#include <glib.h>
+#include <string.h>
+#include "host-collector/sources/introspection/guest-kernel.h"
+#include "tests/lib/guest-image.h"
+
+static uint8_t image[IMAGE_SIZE];
+static GuestMemory memory;
+static GuestKernel kernel;
+
+static void set_up(void)
+{
+    guest_image_fill(image, sizeof(image));
+    guest_memory_init_bytes(&memory, 0, image, sizeof(image));
+}
+
+static void assert_refused(const char *why)
+{
+    MonattError err = {0};
+    g_assert_false(guest_kernel_find(&kernel, &memory, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_MISSING);
+    if (!strstr(err.message, why)) {
+        g_error("'%s' is not in '%s'", why, err.message);
+    }
+}
+
+/* Overwrites the note from a key's value on, to the end of the line, with as many characters. */
+static void change_note(const char *key, char fill)
+{
+    char *value = strstr((char *)image + IMAGE_NOTE, key);
+    g_assert_nonnull(value);
+    for (value += strlen(key) + 1; *value != '\n'; value++) {
+        *value = fill;
+    }
+}
+
+static void test_found(void)
+{
+    MonattError err = {0};
+
+    set_up();
+    g_assert_true(guest_kernel_find(&kernel, &memory, &err));
+    g_assert_cmpstr(kernel.release, ==, "6.1.0-invented");
+    g_assert_cmphex(kernel.offsets.task_tasks, ==, IMAGE_TASK_LIST);
+    g_assert_cmphex(kernel.offsets.task_group_node, ==, 0x90);
+    g_assert_cmphex(kernel.offsets.namespace_idr_root, ==, 0x10);
+    g_assert_cmphex(kernel.offsets.slab_objects, ==, 0x10);
+    g_assert_cmphex(kernel.offsets.slab_objects_shift, ==, 16);
+    g_assert_cmphex(kernel.symbols.runqueues, ==, 0x100); /* a per-CPU offset stays one */
+    g_assert_cmpuint(guest_kernel_jiffies(&kernel), ==, 1000);
+    g_assert_cmpuint(guest_kernel_forks(&kernel), ==, 77);
+    g_assert_true(guest_kernel_check(&kernel));
+    /* After a reboot there is another one, elsewhere. */
+    memset(image + IMAGE_NOTE, 0, GUEST_PAGE_SIZE);
+    g_assert_false(guest_kernel_check(&kernel));
+    assert_refused("no VMCOREINFO");
+}
+
+static void test_refuses_notes(void)
+{
+    static const char *const keys[] = {"SYMBOL(_stext)", "NUMBER(phys_base)",
+                                       "SYMBOL(swapper_pg_dir)"};
+    set_up();
+    change_note("SYMBOL(swapper_pg_dir)", 'f');
+    assert_refused("page tables");
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+        set_up();
+        change_note(keys[i], 'z'); /* not a number */
+        assert_refused("lacks");
+    }
+    set_up();
+    memset(image + IMAGE_ROOT, 0, GUEST_PAGE_SIZE);
+    assert_refused("page tables");
+    /* phys_base is a number that does not fit its tables. */
+    set_up();
+    memcpy(strstr((char *)image + IMAGE_NOTE, "phys_base)=0") + 11, "4", 1);
+    assert_refused("page tables");
+}
+
+static void test_refuses_symbols(void)
+{
+    set_up();
+    change_note("SYMBOL(kallsyms_names)", 'z');
+    assert_refused("VMCOREINFO does not say where");
+    set_up();
+    guest_image_put_u32(image, 0x9808, 0);
+    assert_refused("no count");
+    guest_image_put_u32(image, 0x9808, 1000001);
+    assert_refused("no count");
+    guest_image_put_u32(image, 0x9808, 10); /* the names after that are not looked at */
+    assert_refused("no symbol __start_BTF");
+    set_up();
+    image[0xa000] = 0xff; /* a length of two bytes whose second one goes on */
+    image[0xa001] = 0xff;
+    assert_refused("is not one");
+    set_up();
+    image[0xd000 + 2 * 'T'] = 0xff; /* the index does not ascend */
+    assert_refused("no token table");
+    set_up();
+    guest_image_put_u32(image, 0x9004, 0x12345678); /* _stext is elsewhere */
+    assert_refused("in no known form");
+}
+
+/* Tokens of the greatest length, names of the greatest count: ends, and refuses. */
+static void test_bounds_names(void)
+{
+    set_up();
+    memset(image + 0xa000, 0x7f, 0x1000); /* every name takes 127 tokens */
+    for (int i = 0; i < 256; i++) {
+        image[0xd000 + 2 * i] = image[0xd001 + 2 * i] = 0;
+    }
+    memset(image + 0xc000, 'A', 0x1000); /* each a text without end */
+    assert_refused("name 0 is not one");
+}
+
+static void test_refuses_types(void)
+{
+    set_up();
+    image[IMAGE_BTF] ^= 1;
+    assert_refused("not BTF");
+    set_up();
+    guest_image_put_u32(image, IMAGE_BTF + 12, 0x7fffffff);
+    assert_refused("sections outside");
+    set_up();
+    image[IMAGE_BTF + 24 + 7] = 31; /* kind of the first type */
+    assert_refused("unknown kind");
+    set_up();
+    memcpy(memmem(image + IMAGE_BTF, 4096, "exit_state", 10), "exit_stats", 10);
+    assert_refused("no task_struct.exit_state");
+    set_up();
+    memcpy(image + guest_image_task(0) + 0x28, "swapper/1", 9);
+    assert_refused("no init_task");
+}
+
+/* Another note, of a kernel that does not run any more or never did. */
+static void test_two_notes(void)
+{
+    MonattError err = {0};
+
+    set_up();
+    memcpy(image + 0x1f0000, image + IMAGE_NOTE, GUEST_PAGE_SIZE); /* the same text: the ELF note */
+    g_assert_true(guest_kernel_find(&kernel, &memory, &err));
+    memcpy(image + 0x1f0000, "OSRELEASE=9", 11); /* differs, fits as well, neither runs */
+    g_assert_false(guest_kernel_find(&kernel, &memory, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
+    g_assert_nonnull(strstr(err.message, "two fit"));
+    /* One that does not fit is no rival, wherever it stands. */
+    set_up();
+    memcpy(image + 0x0, image + IMAGE_NOTE, 1024);
+    memcpy(strstr((char *)image, "phys_base)=0") + 11, "8", 1);
+    g_assert_true(guest_kernel_find(&kernel, &memory, &err));
+    g_assert_cmphex(kernel.note_address, ==, IMAGE_NOTE);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/guest-kernel/found", test_found);
+    g_test_add_func("/guest-kernel/refuses-notes", test_refuses_notes);
+    g_test_add_func("/guest-kernel/refuses-symbols", test_refuses_symbols);
+    g_test_add_func("/guest-kernel/bounds-names", test_bounds_names);
+    g_test_add_func("/guest-kernel/refuses-types", test_refuses_types);
+    g_test_add_func("/guest-kernel/two-notes", test_two_notes);
+    return g_test_run();
+}
