@@ -28,7 +28,8 @@ typedef struct MonattWorker MonattWorker;
  * a descriptor each, as monatt_device_ram() gives them; the descriptors stay the caller's.
  * threads (monatt_device_vcpus()) are the vCPUs' clocks, by which a stalled guest is told from one
  * that hides a task; with none of them there are no findings, only "unsettled" ones.
- * MONATT_ERROR_SYSTEM: it could not be started; PEER: it started and did not get ready in time.
+ * MISSING, PERMISSION, SYSTEM: it could not be started, or a thread has gone; PEER: it started and
+ * refused the regions or did not get ready in time.
  */
 bool monatt_worker_start(const char *worker_path, const MonattRamRegion *regions, const int *fds,
                          size_t count, const uint32_t *threads, size_t thread_count,
