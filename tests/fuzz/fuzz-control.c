@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fuzz-control.c - packets to attach.sock and control.sock, and a broken device's answers
+ *
+ * First byte 0: packets (u8 connection, u16 size, bytes) go through control_serve_one() with its
+ * handlers; a thread plays log and swtpm.  Each packet gets one answer of a whole form or costs
+ * its connection, and no descriptor stays.  First byte 1: the payload decoders.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "hw-attest/control.h"
+
+#define CONNECTIONS 3
+#define PACKETS_MAXIMUM 64
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static Device *device;
+static Control control;
+static TpmBackend tpm;
+static int clients[CONNECTIONS];
+
+static void require(bool condition)
+{
+    if (!condition) {
+        abort();
+    }
+}
+
+/* Log and swtpm at once: what was taken is written, synced as far as a hold lets it, quoted. */
+static void *backend(void *argument)
+{
+    pthread_mutex_lock(&device->lock);
+    for (;;) {
+        Pipe *pipe = &device->pipe;
+        uint64_t logged = pipe->enqueued;
+        bool work = pipe->logged != logged;
+        if (hold_wants_log_end(&device->hold, pipe->logged, logged)) {
+            device->hold.log_end = device->hold.position * 100;
+        }
+        pipe->logged = device->durable = logged;
+        device->log_bytes = logged * 100;
+        uint64_t limit = hold_limit(&device->hold, logged, device_now_ms());
+        require(limit >= pipe->synced);
+        pipe->synced = limit;
+        if (device->quote.state == QUOTE_ASKED && pipe->synced >= device->quote.position) {
+            require(pipe->synced == device->quote.position);
+            device->quote.quote.alg = device->quote.alg;
+            device->quote.state = QUOTE_DONE;
+            work = true;
+        }
+        if (work) {
+            pthread_cond_broadcast(&device->changed);
+        }
+        device_wait_until(device, device_now_ms() + 1000);
+    }
+    return NULL;
+}
+
+static void start(void)
+{
+    pthread_t thread;
+    device = device_new();
+    require(device != NULL);
+    memcpy(device->name, "fuzz", 5);
+    control_init(&control, -1, -1, memfd_create("log", MFD_CLOEXEC), &tpm);
+    require(pthread_create(&thread, NULL, backend, NULL) == 0);
+    pthread_detach(thread);
+}
+
+static void connect_slot(size_t slot)
+{
+    int pair[2];
+    require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    clients[slot] = pair[0];
+    control.connections[slot].fd = pair[1];
+    control.connections[slot].subscribed = false;
+}
+
+static void close_slot(size_t slot)
+{
+    pthread_mutex_lock(&device->lock);
+    hold_end_of(&device->hold, slot);
+    pthread_mutex_unlock(&device->lock);
+    close(clients[slot]);
+    close(control.connections[slot].fd);
+    control.connections[slot].fd = -1;
+}
+
+static void send_packet(size_t slot, const uint8_t *bytes, size_t size)
+{
+    static MonattControlMessage answer;
+    MonattError err = {0};
+    if (send(clients[slot], bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size) {
+        return;
+    }
+    if (!control_serve_one(&control, device, slot)) {
+        close_slot(slot);
+        connect_slot(slot);
+        return;
+    }
+    require(monatt_control_receive(clients[slot], 0, &answer, &err));
+    require(answer.type == MONATT_CONTROL_ERROR || answer.type & MONATT_CONTROL_ANSWER);
+    require(answer.type != MONATT_CONTROL_ERROR || answer.payload_size >= 6);
+    monatt_control_message_clear(&answer);
+    require(!monatt_control_receive(clients[slot], 0, &answer, &err));
+}
+
+static void packets(const uint8_t *data, size_t size)
+{
+    MonattReader r;
+    Registers before = device->registers;
+    monatt_reader_init(&r, "input", data, size, NULL);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        connect_slot(i);
+    }
+    for (unsigned i = 0; i < PACKETS_MAXIMUM; i++) {
+        uint8_t slot;
+        uint16_t length;
+        const uint8_t *bytes;
+        if (!monatt_reader_u8(&r, &slot) || !monatt_reader_u16_be(&r, &length) || length == 0 ||
+            !monatt_reader_bytes(&r, length, &bytes)) {
+            break;
+        }
+        send_packet(slot % CONNECTIONS, bytes, length);
+    }
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        close_slot(i);
+    }
+    /* The collector extends MR17 to MR22 and nothing else. */
+    for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
+        require((i >= MONATT_EVIDENCE_FIRST && i <= MONATT_EVIDENCE_LAST) ||
+                memcmp(&before.mr[i], &device->registers.mr[i], sizeof(Register)) == 0);
+    }
+}
+
+static void decoders(const uint8_t *data, size_t size)
+{
+    static MonattAttachRequest request;
+    static MonattDeviceStatus status;
+    static MonattDeviceQuote quote;
+    static uint8_t again[MONATT_CONTROL_MAXIMUM * 2];
+    MonattWriter w;
+    monatt_writer_init(&w, again, sizeof(again));
+    /* What is taken, is written again as it was. */
+    if (monatt_attach_request_decode(data, size, &request, NULL)) {
+        monatt_attach_request_encode(&w, &request);
+        require(w.size == size && memcmp(again, data, size) == 0);
+    }
+    monatt_writer_init(&w, again, sizeof(again));
+    if (monatt_device_status_decode(data, size, &status, NULL)) {
+        monatt_device_status_encode(&w, &status);
+        require(w.size == size && memcmp(again, data, size) == 0);
+    }
+    monatt_writer_init(&w, again, sizeof(again));
+    if (monatt_device_quote_decode(data, size, &quote, NULL)) {
+        monatt_device_quote_encode(&w, &quote);
+        require(w.size == size && memcmp(again, data, size) == 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!device) {
+        start();
+    }
+    if (size < 1 || size > MONATT_CONTROL_MAXIMUM) {
+        return 0;
+    }
+    if (data[0] == 0) {
+        packets(data + 1, size - 1);
+    } else if (data[0] == 1) {
+        decoders(data + 1, size - 1);
+    }
+    return 0;
+}
