@@ -188,7 +188,7 @@ bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t siz
                 (unsigned long long)record.sequence, (unsigned long long)sequences[entry.index]);
         }
         if (!good || !keep(facts, &entry, &record, err)) {
-            return monatt_error_prefix(err, "event log: record %llu of MR%u: ",
+            return monatt_error_prefix(err, "event log: record %llu of MR%u",
                                        (unsigned long long)entry.number, entry.index);
         }
         sequences[entry.index]++;

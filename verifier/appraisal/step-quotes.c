@@ -18,6 +18,15 @@ static gboolean refuse(GError **error, const char *why)
     return FALSE;
 }
 
+/* "quote: ..." becomes "device quote: ..."; another subject gets both. */
+static gboolean name_quote(GError **error, const char *whose)
+{
+    gboolean named =
+        error != NULL && *error != NULL && g_str_has_prefix((*error)->message, "quote");
+    g_prefix_error(error, named ? "%s " : "%s quote: ", whose);
+    return FALSE;
+}
+
 static gboolean check_name(GBytes *public, const uint8_t *name, size_t size, const char *why,
                            GError **error)
 {
@@ -54,8 +63,7 @@ gboolean step_host_quote(MonattAppraisal *a, GError **error)
         !check_values(a, quote, 15, error) ||
         !monatt_quote_check(quote, claims->sk_pub, a->q3, a->digest_size, HOST_SELECTION,
                             &a->host_quote, error)) {
-        g_prefix_error(error, "host quote: ");
-        return FALSE;
+        return name_quote(error, "host");
     }
     const void *values = g_bytes_get_data(quote->values, &size);
     if (!monatt_suite_hash(a->suite, values, size, a->host_pcr)) {
@@ -75,8 +83,7 @@ gboolean step_device_quote(MonattAppraisal *a, GError **error)
         !check_values(a, quote, MONATT_REGISTER_COUNT, error) ||
         !monatt_quote_check(quote, claims->dak_pub, a->q3, a->digest_size, DEVICE_SELECTION,
                             &a->device_quote, error)) {
-        g_prefix_error(error, "device quote: ");
-        return FALSE;
+        return name_quote(error, "device");
     }
     if (a->device_quote.reset_count != claims->boot_count) {
         g_set_error(error, MONATT_GERROR, MONATT_ERROR_REFUSED,

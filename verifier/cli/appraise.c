@@ -127,7 +127,6 @@ static gboolean write_reference(const Work *work, const MonattAppraisal *apprais
 static gboolean work_run(void *data, MonattSandboxAnswer *answer, GError **error)
 {
     const Work *work = data;
-    const char *step = NULL;
     gsize size, policy_size, reference_size;
     const void *evidence = g_bytes_get_data(work->evidence, &size);
     g_autoptr(MonattPolicy) policy = NULL;
@@ -158,9 +157,9 @@ static gboolean work_run(void *data, MonattSandboxAnswer *answer, GError **error
         .host_id = work->host_id,
         .at = work->at,
     };
-    g_autoptr(MonattAppraisal) appraisal = monatt_appraisal_run(&input, &step, error);
+    g_autoptr(MonattAppraisal) appraisal = monatt_appraisal_run(&input, NULL, error);
     if (appraisal == NULL) {
-        g_prefix_error(error, "evidence '%s': %s: ", work->name, step);
+        g_prefix_error(error, "evidence '%s': ", work->name);
         return FALSE;
     }
     return work->task == APPRAISE_LEARN
