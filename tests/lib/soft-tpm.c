@@ -161,7 +161,7 @@ static uint16_t put_number(const BIGNUM *number, uint8_t *buffer, size_t size, g
     return (uint16_t)size;
 }
 
-static GBytes *make_signature(const SoftTpmKey *key, const SoftTpmQuote *o, GBytes *attest)
+GBytes *soft_tpm_sign(const SoftTpmKey *key, const SoftTpmQuote *o, GBytes *attest)
 {
     gsize attest_size;
     const void *bytes = g_bytes_get_data(attest, &attest_size);
@@ -198,7 +198,7 @@ MonattQuote *soft_tpm_quote(const SoftTpmKey *key, const SoftTpmQuote *options,
     quote->alg = options->bank;
     quote->selection = options->selection;
     quote->attest = make_attest(key, options, qualifying, qualifying_size, values, values_size);
-    quote->signature = make_signature(key, options, quote->attest);
+    quote->signature = soft_tpm_sign(key, options, quote->attest);
     quote->values = g_bytes_new(values, values_size);
     return quote;
 }

@@ -45,5 +45,7 @@ void soft_tpm_quote_init(SoftTpmQuote *options, const char *suite, uint32_t sele
 MonattQuote *soft_tpm_quote(const SoftTpmKey *key, const SoftTpmQuote *options,
                             const void *qualifying, size_t qualifying_size, const void *values,
                             size_t values_size);
+/* TPMT_SIGNATURE over any attest. */
+GBytes *soft_tpm_sign(const SoftTpmKey *key, const SoftTpmQuote *options, GBytes *attest);
 
 #endif
