@@ -59,9 +59,6 @@ def names(result, pid, command):
 
 def check_hidden(tap, host, guest, reference):
     kit = rootkit.Rootkit(guest)
-    # A script's process has the script's name.
-    guest.run("printf '#!/bin/sh\\nwhile true; do sleep 1000; done\\n' >/tmp/evil-daemon; "
-              "chmod +x /tmp/evil-daemon")
     first, second = (guest.spawn("/tmp/evil-daemon") for _ in range(2))
     command = guest.run(f"cat /proc/{first}/comm").text
     tap.is_equal(command, "evil-daemon", "the process to hide runs")
@@ -83,6 +80,24 @@ def check_hidden(tap, host, guest, reference):
            names(result, second, command), "two neighbours hidden together: both are named", result)
     kit.show(first)
     kit.show(second)
+
+
+def check_own_list(tap, host, guest, reference):
+    """The guest's own list: an honest one, and one that a tool in user space has shortened."""
+    pid = guest.spawn("/tmp/evil-daemon")
+    judge(host, guest.name, reference)  # its end shows the nonce for the next one
+    guest.run("monatt-guest processes")
+    result = judge(host, guest.name, reference)
+    tap.is_equal(result.status, HEALTHY, "with an honest list of the guest's own: exit 0")
+    tap.contains(result.text, "compared with guest's own list",
+                 "the guest's own list is one of the views")
+    guest.run("mkdir /tmp/proc; for p in /proc/[0-9]*; do ln -s $p /tmp/proc; done; "
+              f"rm /tmp/proc/{pid}; monatt-guest processes --proc /tmp/proc")
+    result = judge(host, guest.name, reference)
+    tap.ok(result.status == COMPROMISED and names(result, pid, "evil-daemon"),
+           "missing from the guest's own list: exit 4, named", result)
+    result = judge(host, guest.name, reference)
+    tap.is_equal(result.status, HEALTHY, "a list that answers an older nonce is not used")
 
 
 def check_reboot(tap, host, guest, reference):
@@ -119,6 +134,9 @@ def main():
     add = [f"{module}:/rootkit.ko"] if module else []
     with tap, Host(collector=True) as host:
         with Guest(host, add=add) as guest:
+            # A script's process has the script's name.
+            guest.run("printf '#!/bin/sh\\nwhile true; do sleep 1000; done\\n' >/tmp/evil-daemon; "
+                      "chmod +x /tmp/evil-daemon")
             reference = host.learn(guest.name)
             check_clean(tap, host, guest, reference)
             check_busy(tap, host, guest, reference)
@@ -126,6 +144,7 @@ def main():
                 check_hidden(tap, host, guest, reference)
             else:
                 tap.skip(why, "a process hidden by a kernel module")
+            check_own_list(tap, host, guest, reference)
             check_reboot(tap, host, guest, reference)
             vid = guest.vid
         result = check_changed(tap, host, reference, vid, "changed command line", "command-line",

@@ -117,10 +117,16 @@ static const MonattMeasurement *find_measurement(const MonattClaims *claims, con
 static char *describe(const MonattSummaryFact *fact)
 {
     GString *text = g_string_new("");
+    uint32_t uncounted = fact->summary.views_read;
     for (uint8_t i = 0; i < fact->summary.view_count; i++) {
+        uncounted &= ~MONATT_VIEW_BIT(fact->summary.views[i].view);
         g_string_append_printf(text, "%s%u in %s",
                                text->len > 0 ? ", " : "tasks: ", fact->summary.views[i].tasks,
                                monatt_task_view_name(fact->summary.views[i].view));
+    }
+    if (uncounted != 0) {
+        g_autofree char *names = name_views(uncounted);
+        g_string_append_printf(text, "%scompared with %s", text->len > 0 ? ", " : "", names);
     }
     return g_string_free(text, FALSE);
 }
@@ -162,5 +168,6 @@ void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
     g_free(result->measured);
     result->measured = describe(last);
     monatt_property_result_raise(result, MONATT_VERDICT_HEALTHY, "no-hidden-process",
-                                 "no process is hidden in %u views", last->summary.view_count);
+                                 "no process is hidden in %d views",
+                                 __builtin_popcount(last->summary.views_read));
 }
