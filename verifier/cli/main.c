@@ -105,10 +105,10 @@ static int fail_unknown(const char *noun, const char *verb)
         }
     }
     fprintf(stderr, "monatt: %s '%.64s'\n", verb != NULL ? "unknown command" : "no command", shown);
-    if (closest != NULL) {
+    if (closest != NULL && !(verb == NULL && same->len > 0)) {
         fprintf(stderr, "hint: did you mean 'monatt %s'?\n", closest);
     } else if (same->len > 0) {
-        fprintf(stderr, "hint: '%s' knows %s\n", noun, same->str);
+        fprintf(stderr, "hint: after '%s' comes one of %s\n", noun, same->str);
     } else {
         fprintf(stderr, "hint: 'monatt --help' lists all commands\n");
     }
