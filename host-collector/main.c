@@ -151,7 +151,8 @@ static bool serve(const Options *options, const sigset_t *signals, MonattError *
     }
     routes.host.store = store_open(database, err);
     if (!routes.host.store) {
-        return false;
+        return err->hint[0] ? false
+                            : monatt_error_hint(err, "choose another folder with --state-dir");
     }
     routes.host.tpm = host_tpm_new(options->host_tpm);
     routes.host.session = session_new(routes.host.tpm, routes.host.store, options->host_id);

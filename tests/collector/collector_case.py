@@ -32,11 +32,12 @@ def missing():
 
 def attach(host, name="fake", **more):
     """A VM whose QEMU is the test; the collector has found it when this returns."""
-    vm = Vm(host, name=name, items=b"".join(ITEMS), count=len(ITEMS), **more)
+    vm = Vm(host, name=name, items=b"".join(ITEMS), count=len(ITEMS), thread=os.getpid(), **more)
     ask = Ask(host.run)
     wait_for(lambda: any(row["name"] == name for row in ask.get("/v1/vms").json()["vms"]),
              f"collector finds '{name}'")
     return vm
 
 
-__all__ = ["Ask", "FIRMWARE", "Host", "ITEMS", "Vm", "attach", "missing", "wait_for"]
+__all__ = ["Ask", "FIRMWARE", "Host", "ITEMS", "Vm", "attach", "missing", "paths",
+           "wait_for"]

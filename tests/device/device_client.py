@@ -116,7 +116,7 @@ class Service:
 class Vm:
     """One attached VM, with the test in QEMU's place."""
 
-    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0):
+    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0, thread=4711):
         self.vid = vid or uuid.uuid4()
         self.folder = f"{service.run}/vm/{self.vid}"
         self.state = f"{service.state}/vm/{self.vid}"
@@ -142,7 +142,7 @@ class Vm:
         self.qmp_file = self.qmp.makefile("r")
         self.qmp_answer("qmp_capabilities", "{}")
         self.qmp_answer("query-kvm", '{"enabled": false, "present": true}')
-        self.qmp_answer("query-cpus-fast", '[{"thread-id": 4711}]')
+        self.qmp_answer("query-cpus-fast", '[{"thread-id": %d}]' % thread)
         self.qmp_answer("query-status", '{"running": true}')
 
     def connect(self):
