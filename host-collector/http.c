@@ -125,13 +125,14 @@ static void on_end(void *data, struct MHD_Connection *connection, void **state,
 static int listen_on(const char *path, MonattError *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path)) {
+    size_t length = strlen(path);
+    if (length >= sizeof(address.sun_path)) {
         monatt_error_set(err, MONATT_ERROR_LIMIT, "socket '%.80s': path is too long", path);
         monatt_error_hint(err, "choose a shorter --run-dir: %zu bytes are allowed",
                           sizeof(address.sun_path) - sizeof("/collector.sock"));
         return -1;
     }
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    memcpy(address.sun_path, path, length);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* What a killed collector left; a living one holds the store's lock, taken before. */
     unlink(path);
