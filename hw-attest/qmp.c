@@ -16,9 +16,10 @@
 
 #define TICK_MS 500
 
-void qmp_init(Qmp *qmp, int fd)
+void qmp_init(Qmp *qmp, int fd, int wake_fd)
 {
     qmp->fd = fd;
+    qmp->wake_fd = wake_fd;
     qmp->used = 0;
     qmp->overlong = false;
 }
@@ -157,8 +158,9 @@ void qmp_run(Qmp *qmp, Device *device)
 {
     bool open = qmp->fd >= 0;
     for (;;) {
-        struct pollfd wait = {.fd = open ? qmp->fd : -1, .events = POLLIN};
-        int ready = poll(&wait, 1, TICK_MS);
+        struct pollfd waits[2] = {{.fd = open ? qmp->fd : -1, .events = POLLIN},
+                                  {.fd = qmp->wake_fd, .events = POLLIN}};
+        int ready = poll(waits, 2, TICK_MS);
         if (device->heartbeat) {
             atomic_fetch_add(&device->heartbeat->ticks, 1);
         }
@@ -168,7 +170,7 @@ void qmp_run(Qmp *qmp, Device *device)
         if (ending) {
             return;
         }
-        if (ready > 0 && !receive(qmp, device)) {
+        if (ready > 0 && waits[0].revents && !receive(qmp, device)) {
             open = false;
             pthread_mutex_lock(&device->lock);
             device->reset.monitor = false;

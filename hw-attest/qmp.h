@@ -13,12 +13,14 @@
 
 typedef struct Qmp {
     int fd;
+    int wake_fd; /* readable when device->ending was set */
     size_t used;
     bool overlong; /* the rest of a line that was too long is dropped */
     char line[QMP_LINE_MAXIMUM];
 } Qmp;
 
-void qmp_init(Qmp *qmp, int fd);
+/* Both descriptors stay the caller's; fd -1: there is no monitor. */
+void qmp_init(Qmp *qmp, int fd, int wake_fd);
 /* The qmp thread: until device->ending; beats the heartbeat even when QEMU is silent. */
 void qmp_run(Qmp *qmp, Device *device);
 /* One line without its end; for tests and the fuzzer.  Returns a command to send, or NULL. */

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "hw-attest/control.h"
 #include "hw-attest/qmp.h"
@@ -27,6 +28,7 @@
 
 #define REQUEST_TIMEOUT_MS 10000 /* a launcher that connects and says nothing */
 #define LINK_TIMEOUT_MS 10000
+#define LOCK_WAIT_MS 1000 /* a VM started again at once: its last device is on its way out */
 
 typedef struct Vm {
     const VmOptions *options;
@@ -42,6 +44,7 @@ typedef struct Vm {
     uint16_t request_id;
     int pid_fd;  /* locked as long as the device lives */
     int lock_fd; /* the state folder's */
+    int end_fd;  /* wakes the qmp thread at the end */
     int state_fd;
     int listen_fd;
     int wire_fd;      /* ours */
@@ -142,7 +145,13 @@ static bool lock_file(const char *folder, const char *name, int *ret_fd, MonattE
     if (*ret_fd < 0) {
         return monatt_error_set_errno(err, errno, "'%s'", path);
     }
-    if (flock(*ret_fd, LOCK_EX | LOCK_NB) != 0) {
+    int64_t until = device_now_ms() + LOCK_WAIT_MS;
+    const struct timespec pause = {.tv_nsec = 10000000};
+    while (flock(*ret_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (device_now_ms() < until) {
+            nanosleep(&pause, NULL);
+            continue;
+        }
         monatt_error_set(err, MONATT_ERROR_BUSY, "attach: '%s': this VM has a device already",
                          folder);
         return monatt_error_hint(err, "end the VM that runs with this uuid, or give another -uuid");
@@ -254,7 +263,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
     device->accelerator = request.accelerator;
     device->item_count = request.item_count;
     memcpy(device->items, request.items, sizeof(device->items));
-    qmp_init(&vm->qmp, message.fd_count == 1 ? message.fds[0] : -1);
+    qmp_init(&vm->qmp, message.fd_count == 1 ? message.fds[0] : -1, vm->end_fd);
     device->qmp_open = message.fd_count == 1;
     message.fd_count = 0; /* the monitor is ours now */
     if (request.want_plugin &&
@@ -350,6 +359,9 @@ static void end_threads(Vm *vm)
     device->ending = true;
     device_post(device, MONATT_EVENT_ENDED, 0);
     pthread_mutex_unlock(&device->lock);
+    const uint64_t one = 1;
+    ssize_t written = write(vm->end_fd, &one, sizeof(one));
+    (void)written; /* else the thread ends with its next tick */
     /* The tpm thread may wait for a swtpm that is stopped. */
     if (vm->tpm.socket.data_fd >= 0) {
         shutdown(vm->tpm.socket.data_fd, SHUT_RDWR);
@@ -393,6 +405,7 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     }
     /* One line an error, and it is ours: tpm2-tss would write two more. */
     setenv("TSS2_LOG", "all+NONE", 0);
+    vm.end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     vm.device->heartbeat = heartbeat;
     vm.device->qemu_pid = peer_pid;
     if (!sandbox_before_files(&err) || !set_up(&vm, connection, &err)) {

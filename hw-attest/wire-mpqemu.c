@@ -188,60 +188,100 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     return ok;
 }
 
-/* 1: whole; 0: end of file before the first byte; -1: error set.  Descriptors are close-on-exec. */
-static int receive(int fd, uint8_t *bytes, size_t size, int *fds, size_t *fd_count,
-                   MonattError *err)
+/*
+ * What came and is not used up yet.  QEMU writes a message at once, so one read gets it whole and
+ * an access costs two system calls.  Its threads may write one message behind another; the kernel
+ * ends a read after the bytes that descriptors came with, so they belong to the message in which
+ * the read ended.
+ */
+typedef struct Stream {
+    int fd;
+    size_t used;
+    size_t fd_count;
+    size_t fds_end; /* the descriptors came with the byte before */
+    int fds[WIRE_FDS_MAXIMUM];
+    uint8_t bytes[2 * (WIRE_MPQEMU_HEADER_SIZE + WIRE_MPQEMU_PAYLOAD_MAXIMUM)];
+} Stream;
+
+static bool take_fds(Stream *stream, struct msghdr *message, MonattError *err)
 {
-    size_t done = 0;
-    while (done < size) {
+    bool pending = stream->fd_count > 0;
+    bool extra = message->msg_flags & MSG_CTRUNC;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+            if (pending || stream->fd_count == WIRE_FDS_MAXIMUM) {
+                close(fd);
+                extra = true;
+            } else {
+                stream->fds[stream->fd_count++] = fd;
+                stream->fds_end = stream->used;
+            }
+        }
+    }
+    if (extra) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: more than %d descriptors",
+                                WIRE_FDS_MAXIMUM);
+    }
+    return true;
+}
+
+/* 1: at least size bytes are there; 0: closed and nothing is; -1: error set. */
+static int stream_fill(Stream *stream, size_t size, MonattError *err)
+{
+    while (stream->used < size) {
         union {
             struct cmsghdr align;
             char bytes[CMSG_SPACE(WIRE_FDS_MAXIMUM * sizeof(int))];
         } ancillary;
-        struct iovec part = {bytes + done, size - done};
+        struct iovec part = {stream->bytes + stream->used, sizeof(stream->bytes) - stream->used};
         struct msghdr message = {.msg_iov = &part,
                                  .msg_iovlen = 1,
                                  .msg_control = ancillary.bytes,
                                  .msg_controllen = sizeof(ancillary.bytes)};
-        ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+        ssize_t got = recvmsg(stream->fd, &message, MSG_CMSG_CLOEXEC);
         if (got < 0 && errno == EINTR) {
             continue;
         }
-        bool extra = false;
-        for (struct cmsghdr *c = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL; c;
-             c = CMSG_NXTHDR(&message, c)) {
-            size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i < count; i++) {
-                int new_fd;
-                memcpy(&new_fd, CMSG_DATA(c) + i * sizeof(int), sizeof(new_fd));
-                if (*fd_count < WIRE_FDS_MAXIMUM) {
-                    fds[(*fd_count)++] = new_fd;
-                } else {
-                    close(new_fd);
-                    extra = true;
-                }
-            }
-        }
         if (got == 0 || (got < 0 && errno == ECONNRESET)) {
-            if (done == 0) {
+            if (stream->used == 0) {
                 return 0;
             }
-            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed %zu bytes into %zu", done,
-                             size);
+            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed %zu bytes into %zu",
+                             stream->used, size);
             return -1;
         }
         if (got < 0) {
             monatt_error_set_errno(err, errno, "wire: receive");
             return -1;
         }
-        if (extra || (message.msg_flags & MSG_CTRUNC)) {
-            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: more than %d descriptors",
-                             WIRE_FDS_MAXIMUM);
+        stream->used += (size_t)got;
+        if (!take_fds(stream, &message, err)) {
             return -1;
         }
-        done += (size_t)got;
     }
     return 1;
+}
+
+/* The descriptors of the first `size` bytes, now the caller's. */
+static size_t stream_fds(Stream *stream, size_t size, int fds[WIRE_FDS_MAXIMUM])
+{
+    size_t count = stream->fd_count;
+    if (count == 0 || stream->fds_end > size) {
+        return 0;
+    }
+    memcpy(fds, stream->fds, sizeof(stream->fds));
+    stream->fd_count = 0;
+    return count;
+}
+
+static void stream_drop(Stream *stream, size_t size)
+{
+    stream->used -= size;
+    stream->fds_end -= size; /* means nothing without descriptors */
+    memmove(stream->bytes, stream->bytes + size, stream->used);
 }
 
 static bool reply(int fd, uint64_t value, MonattError *err)
@@ -271,44 +311,38 @@ static void beat(Device *device)
     }
 }
 
+/* One message, whose header is there. */
+static bool serve_one(Device *device, Stream *stream, MonattError *err)
+{
+    uint32_t command;
+    size_t size;
+    if (!wire_mpqemu_header(stream->bytes, &command, &size, err) ||
+        stream_fill(stream, WIRE_MPQEMU_HEADER_SIZE + size, err) != 1) {
+        return false;
+    }
+    int fds[WIRE_FDS_MAXIMUM];
+    size_t fd_count = stream_fds(stream, WIRE_MPQEMU_HEADER_SIZE + size, fds);
+    bool want_reply;
+    uint64_t value;
+    bool ok = wire_mpqemu_handle(device, command, stream->bytes + WIRE_MPQEMU_HEADER_SIZE, size,
+                                 fds, fd_count, &want_reply, &value, err);
+    stream_drop(stream, WIRE_MPQEMU_HEADER_SIZE + size);
+    return ok && (!want_reply || reply(stream->fd, value, err));
+}
+
 static bool serve(Device *device, int fd, MonattError *err)
 {
-    for (;;) {
-        uint8_t header[WIRE_MPQEMU_HEADER_SIZE];
-        uint8_t payload[WIRE_MPQEMU_PAYLOAD_MAXIMUM];
-        int fds[WIRE_FDS_MAXIMUM];
-        size_t fd_count = 0;
-        uint32_t command;
-        size_t size;
-        int got = receive(fd, header, sizeof(header), fds, &fd_count, err);
-        if (got <= 0) {
-            close_all(fds, fd_count);
-            return got == 0;
-        }
+    Stream stream = {.fd = fd};
+    int got;
+    bool ok = true;
+    while (ok && (got = stream_fill(&stream, WIRE_MPQEMU_HEADER_SIZE, err)) == 1) {
         beat(device);
-        bool ok = wire_mpqemu_header(header, &command, &size, err);
-        if (ok && size > 0 && receive(fd, payload, size, fds, &fd_count, err) != 1) {
-            if (err && err->code == MONATT_ERROR_NONE) {
-                monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed after a header");
-            }
-            ok = false;
-        }
-        if (!ok) {
-            close_all(fds, fd_count);
-            beat(device);
-            return false;
-        }
-        bool want_reply;
-        uint64_t value;
-        ok = wire_mpqemu_handle(device, command, payload, size, fds, fd_count, &want_reply, &value,
-                                err) &&
-             (!want_reply || reply(fd, value, err));
+        ok = serve_one(device, &stream, err);
         beat(device);
-        if (!ok) {
-            /* QEMU killed while it waited is the VM's end, not a framing error. */
-            return err && err->code == MONATT_ERROR_PEER;
-        }
     }
+    close_all(stream.fds, stream.fd_count);
+    /* QEMU killed while it waited is the VM's end, not a framing error. */
+    return ok ? got == 0 : err && err->code == MONATT_ERROR_PEER;
 }
 
 const Wire wire_mpqemu = {.name = "mpqemu", .serve = serve};

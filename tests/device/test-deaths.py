@@ -180,8 +180,10 @@ def check_identity(tap, service):
 
 
 def check_rounds(tap, service):
+    vid = None
     for _ in range(30):
-        vm = service.attach(name="round", plugin=1)
+        vm = service.attach(name="round", plugin=1, vid=vid)
+        vid = vm.vid  # the same VM, started again at once
         vm.guest_extend(1, D256, D384)
         for closed in (vm.wire, vm.qmp, vm.control):
             closed.close()

@@ -278,6 +278,67 @@ static void test_stream(void)
     g_assert_cmpuint(open_descriptors(), ==, before);
 }
 
+/* Messages one behind another, as QEMU's threads may write them: descriptors stay with theirs. */
+static void test_glued_messages(void)
+{
+    enum {
+        CONFIG_SIZE = WIRE_MPQEMU_HEADER_SIZE + 12,
+        MEMORY_SIZE = WIRE_MPQEMU_HEADER_SIZE + 192
+    };
+    uint8_t config_read[CONFIG_SIZE] = {0};
+    uint8_t memory[MEMORY_SIZE] = {0};
+    uint32_t length = 4;
+    uint64_t size = 4096;
+    make_header(config_read, CONFIG_READ, 12);
+    memcpy(config_read + WIRE_MPQEMU_HEADER_SIZE + 8, &length, 4);
+    make_header(memory, SYSMEM, 192);
+    memcpy(memory + WIRE_MPQEMU_HEADER_SIZE + 64, &size, 8);
+    unsigned before = open_descriptors();
+    for (unsigned first = 0; first < 12; first++) {
+        int pair[2];
+        Serving serving = {.device = device_new()};
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+        serving.fd = pair[1];
+        for (unsigned i = 0; i < 12; i++) {
+            g_assert_cmpint(send(pair[0], config_read, CONFIG_SIZE, 0), ==, CONFIG_SIZE);
+            if (i != first) {
+                continue;
+            }
+            union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(int))];
+            } ancillary = {0};
+            int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+            struct iovec part = {memory, MEMORY_SIZE};
+            struct msghdr message = {.msg_iov = &part,
+                                     .msg_iovlen = 1,
+                                     .msg_control = ancillary.space,
+                                     .msg_controllen = sizeof(ancillary.space)};
+            struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+            cmsg->cmsg_level = SOL_SOCKET;
+            cmsg->cmsg_type = SCM_RIGHTS;
+            cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+            memcpy(CMSG_DATA(cmsg), &null, sizeof(int));
+            g_assert_cmpint(sendmsg(pair[0], &message, 0), ==, MEMORY_SIZE);
+            close(null);
+        }
+        shutdown(pair[0], SHUT_WR);
+        GThread *thread = g_thread_new("wire", serve, &serving);
+        for (unsigned i = 0; i < 12; i++) {
+            uint8_t answer[24];
+            g_assert_cmpint(recv(pair[0], answer, sizeof(answer), MSG_WAITALL), ==, 24);
+            g_assert_cmphex(answer[16], ==, MONATT_PCI_VENDOR & 0xff);
+        }
+        g_thread_join(thread);
+        g_assert_true(serving.done);
+        g_assert_cmpuint(serving.device->ram.count, ==, 1);
+        g_assert_cmpuint(serving.device->ram.regions[0].size, ==, 4096);
+        device_free(serving.device);
+        close(pair[0]);
+    }
+    g_assert_cmpuint(open_descriptors(), ==, before);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -287,5 +348,6 @@ int main(int argc, char **argv)
     g_test_add_func("/wire-mpqemu/refuses-payload-sizes", test_refuses_payload_sizes);
     g_test_add_func("/wire-mpqemu/memory-regions", test_memory_regions);
     g_test_add_func("/wire-mpqemu/stream", test_stream);
+    g_test_add_func("/wire-mpqemu/glued-messages", test_glued_messages);
     return g_test_run();
 }
