@@ -21,7 +21,7 @@
 #define TYPE_OPENING "application/octet-stream"
 
 #define QUOTE_MAGIC "MTQ1"
-#define QUOTE_HEADER_SIZE 20     /* magic, bank, selection, three sizes */
+#define QUOTE_HEADER_SIZE 16     /* magic, bank, selection, three sizes */
 #define ATTEST_MAXIMUM 1024      /* TPMS_ATTEST of a quote is below 300 bytes */
 #define SIGNATURE_MAXIMUM 1024   /* TPMT_SIGNATURE, ECDSA P-384: 104 bytes */
 #define VALUES_MAXIMUM (32 * 48) /* as many as a selection has bits, SHA-384 */
