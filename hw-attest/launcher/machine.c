@@ -123,6 +123,37 @@ static bool machine_refuse_options(const Arguments *arguments, MonattError *err)
     return true;
 }
 
+/* "-name a,b" is a name that wanted a doubled comma. */
+static bool machine_check_name_keys(const Arguments *arguments, MonattError *err)
+{
+    static const char *const known[] = {"guest", "process", "debug-threads"};
+    for (size_t i = 0; i < arguments->count; i++) {
+        Keyval keyval;
+        if (strcmp(arguments->items[i].option, "name") != 0) {
+            continue;
+        }
+        if (!keyval_parse(arguments->items[i].value, "guest", &keyval, err)) {
+            return false;
+        }
+        bool good = true;
+        for (size_t k = 0; good && k < keyval.count; k++) {
+            good = false;
+            for (size_t n = 0; !good && n < MONATT_ARRAY_SIZE(known); n++) {
+                good = strcmp(keyval.pairs[k].key, known[n]) == 0;
+            }
+            if (!good) {
+                monatt_error_set(err, MONATT_ERROR_USAGE, "'%.60s' is no setting of it",
+                                 keyval.pairs[k].key);
+            }
+        }
+        keyval_clear(&keyval);
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool machine_read_name(const Arguments *arguments, Machine *machine, MonattError *err)
 {
     char value[MACHINE_VALUE_SIZE];
@@ -148,7 +179,7 @@ static bool machine_read_name(const Arguments *arguments, Machine *machine, Mona
         snprintf(machine->name, sizeof(machine->name), "vm-%.8s", text);
         return true;
     }
-    if (!monatt_text_check_name(value, err)) {
+    if (!machine_check_name_keys(arguments, err) || !monatt_text_check_name(value, err)) {
         monatt_error_prefix(err, "option '-name'");
         return monatt_error_hint(
             err, "a VM's name has 1 to %d letters, digits and ._+-@:", MONATT_NAME_SIZE - 1);

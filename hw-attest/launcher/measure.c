@@ -28,6 +28,7 @@ static bool measure_refuse(const char *what, const char *path, int saved, Monatt
     monatt_error_set_errno(err, saved, "%s: '%.120s'", what, path);
     if (err && saved == ENOENT) {
         err->code = MONATT_ERROR_MISSING;
+        return monatt_error_hint(err, "a relative path starts where monatt-qemu was started");
     } else if (err && (saved == EACCES || saved == EPERM)) {
         err->code = MONATT_ERROR_PERMISSION;
         return monatt_error_hint(err, "user %u must be able to read it", (unsigned)geteuid());
