@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import http.client
 import json
 import os
 import select
@@ -205,14 +206,18 @@ class Host(Cleaner):
         try:
             os.makedirs(self.run)
             os.makedirs(self.state, 0o700)
-            self.service = self.start([paths.HW_ATTEST, "serve", "--run-dir", self.run,
-                                       "--state-dir", self.state], self.log("attach"), ready=True)
+            self.start_service()
             if collector:
                 self.start_collector()
         except BaseException:
             self.report()
             self.close()
             raise
+
+    def start_service(self):
+        """Also once more, after it was killed."""
+        self.service = self.start([paths.HW_ATTEST, "serve", "--run-dir", self.run,
+                                   "--state-dir", self.state], self.log("attach"), ready=True)
 
     def log(self, name):
         return f"{self.folder}/{name}.log"
@@ -235,11 +240,35 @@ class Host(Cleaner):
             [paths.COLLECTORD, "--run-dir", self.run, "--state-dir", self.state, "--host-id",
              "test-host", "--host-tpm", f"swtpm:path={self.folder}/tpm.sock", "--worker",
              paths.WORKER], self.log("collector"))
-        wait_for(lambda: os.path.exists(f"{self.run}/collector.sock"), "collector",
-                 alive=self.collector)
+        wait_for(lambda: self.collector_answers(), "collector", alive=self.collector)
         if not os.path.exists(self.ca):
             self.monatt("ca", "init", self.ca)
         self.monatt("ca", "enrol", "--ca", self.ca)
+
+    def collector_answers(self):
+        """The socket of a collector that was killed is still there, but nobody listens."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            try:
+                sock.connect(f"{self.run}/collector.sock")
+                return True
+            except OSError:
+                return False
+
+    def get(self, path):
+        """The collector's answer to a GET, as JSON."""
+        connection = http.client.HTTPConnection("x", timeout=COMMAND_PATIENCE_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(COMMAND_PATIENCE_S)
+        connection.sock.connect(f"{self.run}/collector.sock")
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise GuestError(f"GET {path}: {answer.status} {body!r}")
+            return json.loads(body)
+        finally:
+            connection.close()
 
     def attest(self, vm):
         """Fresh evidence about the VM of this name: (path, nonce in hexadecimal)."""
