@@ -191,6 +191,8 @@ int main(int argc, char **argv)
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     umask(0077);
+    /* What libtss2 would print to stderr is said in our own errors, one line each. */
+    setenv("TSS2_LOG", "all+none", 0);
     /* Before any thread: all of them then leave the signals to sigwait(). */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

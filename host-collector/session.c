@@ -87,6 +87,10 @@ char *session_request(Session *session, GBytes *nonce, MonattError *err)
     MonattSessionRequest request = {.host_id = session->host_id};
     char *json = NULL;
 
+    /* First what was never certified goes: a software TPM has room for three objects. */
+    g_mutex_lock(&session->lock);
+    drop(session, &session->pending);
+    g_mutex_unlock(&session->lock);
     keys->jws_key = monatt_key_generate(SESSION_SUITE, &error);
     if (!keys->jws_key) {
         errors_take(err, error);
