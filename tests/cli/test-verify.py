@@ -19,7 +19,7 @@ import paths  # noqa: E402
 from tap import Tap  # noqa: E402
 
 FLIP_BITS = paths.build("tests", "cli", "flip-bits")
-SAMPLES, SEED = 4000, 20260101
+SAMPLES, SEED = 2500, 20260101
 HOSTILE = "<script>alert(1)</script>&\x1b[31mroot\n"
 
 # What fake-host breaks -> a word that the refusal must have.
