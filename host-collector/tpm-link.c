@@ -36,7 +36,9 @@ static bool tpm_link_fail(TpmLink *link, TSS2_RC code, const char *what, MonattE
     TSS2_RC layer = code & TSS2_RC_LAYER_MASK;
     TSS2_RC base = code & ~TSS2_RC_LAYER_MASK;
 
-    if (layer == TSS2_TCTI_RC_LAYER || base == TSS2_BASE_RC_IO_ERROR) {
+    /* Out of sequence: a command before this one broke off half way. */
+    if (layer == TSS2_TCTI_RC_LAYER || base == TSS2_BASE_RC_IO_ERROR ||
+        (layer == TSS2_ESAPI_RC_LAYER && base == TSS2_BASE_RC_BAD_SEQUENCE)) {
         link->alive = false;
         monatt_error_set(err, MONATT_ERROR_TPM, "host TPM: %s: the connection broke", what);
         return monatt_error_hint(err, "is the host TPM running? then 'monatt ca enrol' again");
@@ -216,8 +218,11 @@ bool tpm_link_create_key(TpmLink *link, uint32_t *ret_key, GBytes **ret_public, 
 void tpm_link_flush_key(TpmLink *link, uint32_t key)
 {
     ESYS_TR object = key;
+    MonattError err = {0};
+    TSS2_RC code = Esys_FlushContext(link->esys, object);
 
-    if (Esys_FlushContext(link->esys, object) != TSS2_RC_SUCCESS) {
+    if (code != TSS2_RC_SUCCESS) {
+        tpm_link_fail(link, code, "flush", &err); /* only whether the link still lives */
         Esys_TR_Close(link->esys, &object);
     }
 }
