@@ -95,7 +95,7 @@ class LaunchedVm(Vm):
     """monatt-qemu with a VM that SeaBIOS runs in; monitor() once QEMU is there."""
 
     def __init__(self, service, *words, machine="q35", launcher=(), name="launched", vid=None,
-                 wait=True, private=False, environment=None):
+                 wait=True, private=False, accelerator="tcg"):
         import uuid
         self.service = service
         self.vid = vid or uuid.uuid4()
@@ -105,13 +105,14 @@ class LaunchedVm(Vm):
         self.log_path = f"{service.folder}/launcher-{secrets.token_hex(4)}"
         self.control = self.monitor = self.monitor_file = None
         begin = [] if private else ["--monatt-run-dir", service.run]
+        begin += ["-accel", accelerator] if accelerator else []
         line = [paths.MONATT_QEMU, *begin, *launcher, "-name", name, "-uuid", str(self.vid),
-                "-machine", machine, "-accel", "tcg", "-m", "32", "-nodefaults", "-display", "none",
+                "-machine", machine, "-m", "32", "-nodefaults", "-display", "none",
                 "-qmp", f"unix:{self.monitor_path},server=on,wait=off", *words]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 line, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **service.environment, MARK: service.mark, **(environment or {})})
+                env={**os.environ, **service.environment, MARK: service.mark})
         if wait:
             self.wait()
 
