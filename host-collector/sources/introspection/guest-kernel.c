@@ -100,7 +100,6 @@ static const OffsetRow offset_rows[] = {
     ROW(S_TASK, "pid_links", task_pid_links),
     ROW(S_TASK, "__state", task_state),
     ROW(S_TASK, "exit_state", task_exit_state),
-    ROW(S_TASK, "flags", task_flags),
     ROW(S_TASK, "stack", task_stack),
     ROW(S_TASK, "usage", task_usage),
     ROW(S_TASK, "start_time", task_start_time),

@@ -27,7 +27,6 @@ typedef struct KernelOffsets {
     uint32_t task_pid_links;
     uint32_t task_state;
     uint32_t task_exit_state;
-    uint32_t task_flags;
     uint32_t task_stack;
     uint32_t task_usage;
     uint32_t task_start_time;

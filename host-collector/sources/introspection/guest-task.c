@@ -8,9 +8,8 @@
 #include "libmonatt/base/text.h"
 
 #define COMMAND_BYTES 16
-#define FLAG_EXITING 0x4u /* PF_EXITING, include/linux/sched.h, same from 2.6 to 7.2 */
-#define STATE_NEW 0x800u  /* TASK_NEW: copy_process() has not finished; nothing can wake it */
-#define STATE_DEAD 0x80u  /* TASK_DEAD */
+#define STATE_NEW 0x800u /* TASK_NEW: copy_process() has not finished; nothing can wake it */
+#define STATE_DEAD 0x80u /* TASK_DEAD */
 #define USAGE_MAXIMUM 100000u
 #define STACK_ALIGNMENT 4096u
 #define PID_LIMIT 4194304u /* PID_MAX_LIMIT on 64 bits */
@@ -21,14 +20,13 @@ bool guest_task_read(GuestKernel *kernel, uint64_t address, GuestTask *ret_task)
     AddressSpace *space = &kernel->space;
     char command[COMMAND_BYTES];
     uint64_t mm, cred;
-    uint32_t flags, exit_state;
+    uint32_t exit_state;
 
     *ret_task = (GuestTask){.address = address};
     if (!address_space_u32(space, address + o->task_pid, &ret_task->pid) ||
         !address_space_u32(space, address + o->task_tgid, &ret_task->tgid) ||
         !address_space_u32(space, address + o->task_state, &ret_task->state) ||
         !address_space_u32(space, address + o->task_exit_state, &exit_state) ||
-        !address_space_u32(space, address + o->task_flags, &flags) ||
         !address_space_u64(space, address + o->task_start_time, &ret_task->start_ns) ||
         !address_space_u64(space, address + o->task_stack, &ret_task->stack) ||
         !address_space_u64(space, address + o->task_mm, &mm) ||
@@ -41,8 +39,13 @@ bool guest_task_read(GuestKernel *kernel, uint64_t address, GuestTask *ret_task)
     }
     monatt_text_printable(command, sizeof(command), ret_task->command, sizeof(ret_task->command));
     ret_task->kernel_thread = mm == 0;
+    /*
+     * do_exit() gives up the mm first, then sets exit_state, and only then leaves the lists; the
+     * flag PF_EXITING comes long before and excuses nothing.  So a user process that says it has
+     * ended and still has an mm is no excuse either: that is what a rootkit could write.
+     */
     ret_task->settled =
-        exit_state == 0 && !(flags & FLAG_EXITING) && !(ret_task->state & (STATE_NEW | STATE_DEAD));
+        !(ret_task->state & (STATE_NEW | STATE_DEAD)) && (exit_state == 0 || mm != 0);
     return true;
 }
 
