@@ -8,7 +8,7 @@
 
 #define HINT_MARK "\nhint: "
 
-G_DEFINE_QUARK(monatt - error, monatt_gerror)
+G_DEFINE_QUARK(monatt_error, monatt_gerror)
 
 gboolean monatt_error_to_gerror(const MonattError *err, GError **error)
 {

@@ -79,6 +79,11 @@ void soft_tpm_key_keep(SoftTpmKey *key, const char *suite, const char *path)
     fill(key, suite, soft_tpm_keep(path, suite));
 }
 
+void soft_tpm_key_take(SoftTpmKey *key, const char *suite, EVP_PKEY *other)
+{
+    fill(key, suite, other);
+}
+
 void soft_tpm_key_clear(SoftTpmKey *key)
 {
     g_clear_pointer(&key->key, EVP_PKEY_free);

@@ -21,6 +21,8 @@ void soft_tpm_key_init(SoftTpmKey *key, const char *suite);
 /* The key that stands in the file, or a fresh one that is written there. */
 void soft_tpm_key_keep(SoftTpmKey *key, const char *suite, const char *path);
 EVP_PKEY *soft_tpm_keep(const char *path, const char *suite);
+/* Another TPM's key as our template would have it; takes key, of which the public half will do. */
+void soft_tpm_key_take(SoftTpmKey *key, const char *suite, EVP_PKEY *other);
 void soft_tpm_key_clear(SoftTpmKey *key);
 GBytes *soft_tpm_key_public(const SoftTpmKey *key);
 
