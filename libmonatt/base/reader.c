@@ -123,6 +123,28 @@ bool monatt_reader_bytes(MonattReader *r, size_t size, const uint8_t **ret_bytes
     return take(r, size, ret_bytes);
 }
 
+bool monatt_reader_sized_u16_be(MonattReader *r, size_t maximum, const uint8_t **ret_bytes,
+                                uint16_t *ret_size)
+{
+    size_t before = r->position;
+    uint16_t size;
+    const uint8_t *p;
+    if (!monatt_reader_u16_be(r, &size)) {
+        return false;
+    }
+    if (size > maximum) {
+        r->position = before;
+        return monatt_reader_fail(r, "%u bytes, the limit is %zu", size, maximum);
+    }
+    if (!take(r, size, &p)) {
+        r->position = before;
+        return false;
+    }
+    *ret_bytes = p;
+    *ret_size = size;
+    return true;
+}
+
 bool monatt_reader_copy(MonattReader *r, void *buffer, size_t size)
 {
     const uint8_t *p;

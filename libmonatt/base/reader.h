@@ -40,6 +40,9 @@ bool monatt_reader_count(MonattReader *r, uint32_t maximum, uint32_t *ret_count)
 /* size bytes, not copied; valid as long as the range that the reader was laid over. */
 bool monatt_reader_bytes(MonattReader *r, size_t size, const uint8_t **ret_bytes) MONATT_MUST_CHECK;
 bool monatt_reader_copy(MonattReader *r, void *buffer, size_t size) MONATT_MUST_CHECK;
+/* A 16-bit big-endian size of at most maximum and that many bytes, as a TPM2B has; not copied. */
+bool monatt_reader_sized_u16_be(MonattReader *r, size_t maximum, const uint8_t **ret_bytes,
+                                uint16_t *ret_size) MONATT_MUST_CHECK;
 /* A reader over the next size bytes, which are consumed here; shares the error. */
 bool monatt_reader_sub(MonattReader *r, size_t size, MonattReader *ret_sub) MONATT_MUST_CHECK;
 /* True when nothing failed and nothing is left. */

@@ -138,14 +138,13 @@ bool monatt_device_hold(int fd, uint32_t timeout_ms, uint64_t *ret_records, uint
 static bool read_public(MonattReader *r, uint8_t ret[MONATT_PUBLIC_MAXIMUM], size_t *ret_size)
 {
     uint16_t length;
-    if (!monatt_reader_u16_be(r, &length)) {
+    const uint8_t *bytes;
+    if (!monatt_reader_sized_u16_be(r, MONATT_PUBLIC_MAXIMUM, &bytes, &length)) {
         return false;
     }
-    if (length > MONATT_PUBLIC_MAXIMUM) {
-        return monatt_reader_fail(r, "public area of %u bytes", length);
-    }
+    memcpy(ret, bytes, length);
     *ret_size = length;
-    return monatt_reader_copy(r, ret, length);
+    return true;
 }
 
 bool monatt_device_keys(int fd, uint16_t alg, uint8_t ret_ek[MONATT_PUBLIC_MAXIMUM],

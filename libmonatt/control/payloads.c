@@ -17,13 +17,7 @@ static bool read_text(MonattReader *r, char *text, size_t capacity)
 {
     uint16_t length;
     const uint8_t *bytes;
-    if (!monatt_reader_u16_be(r, &length)) {
-        return false;
-    }
-    if (length >= capacity) {
-        return monatt_reader_fail(r, "text of %u bytes, at most %zu", length, capacity - 1);
-    }
-    if (!monatt_reader_bytes(r, length, &bytes)) {
+    if (!monatt_reader_sized_u16_be(r, capacity - 1, &bytes, &length)) {
         return false;
     }
     if (memchr(bytes, 0, length)) {

@@ -36,15 +36,25 @@ static bool address_of(const char *path, struct sockaddr_un *ret_address, Monatt
     return true;
 }
 
+/* A socket and the address of path; the descriptor, or -1 with the error set. */
+static int open_socket(const char *path, struct sockaddr_un *ret_address, MonattError *err)
+{
+    if (!address_of(path, ret_address, err)) {
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        monatt_error_set_errno(err, errno, "socket: '%s'", path);
+    }
+    return fd;
+}
+
 bool monatt_control_listen(const char *path, int *ret_fd, MonattError *err)
 {
     struct sockaddr_un address;
-    if (!address_of(path, &address, err)) {
-        return false;
-    }
-    int fd MONATT_CLEANUP_CLOSE = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd MONATT_CLEANUP_CLOSE = open_socket(path, &address, err);
     if (fd < 0) {
-        return monatt_error_set_errno(err, errno, "socket: '%s'", path);
+        return false;
     }
     /* The inode's mode decides who may connect, so it must be right before it can be found. */
     if (fchmod(fd, 0600) != 0 ||
@@ -64,12 +74,9 @@ bool monatt_control_listen(const char *path, int *ret_fd, MonattError *err)
 bool monatt_control_connect(const char *path, int *ret_fd, MonattError *err)
 {
     struct sockaddr_un address;
-    if (!address_of(path, &address, err)) {
-        return false;
-    }
-    int fd MONATT_CLEANUP_CLOSE = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd MONATT_CLEANUP_CLOSE = open_socket(path, &address, err);
     if (fd < 0) {
-        return monatt_error_set_errno(err, errno, "socket: '%s'", path);
+        return false;
     }
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         return monatt_error_set_errno(err, errno, "connect: '%s'", path);

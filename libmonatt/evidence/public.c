@@ -43,18 +43,6 @@ static gboolean refuse(GError **error, const char *why)
     return FALSE;
 }
 
-static bool read_sized(MonattReader *r, size_t maximum, const uint8_t **ret_bytes,
-                       uint16_t *ret_size)
-{
-    if (!monatt_reader_u16_be(r, ret_size)) {
-        return false;
-    }
-    if (*ret_size > maximum) {
-        return monatt_reader_fail(r, "%u bytes, the limit is %zu", *ret_size, maximum);
-    }
-    return monatt_reader_bytes(r, *ret_size, ret_bytes);
-}
-
 /* TPM 2.0 Part 2, 12.2.4; an algorithm that takes parameters we do not know ends the reading. */
 static bool read_public(MonattReader *r, Public *p)
 {
@@ -62,7 +50,7 @@ static bool read_public(MonattReader *r, Public *p)
     uint16_t policy_size;
     if (!monatt_reader_u16_be(r, &p->type) || !monatt_reader_u16_be(r, &p->name_alg) ||
         !monatt_reader_u32_be(r, &p->attributes) ||
-        !read_sized(r, POLICY_MAXIMUM, &policy, &policy_size)) {
+        !monatt_reader_sized_u16_be(r, POLICY_MAXIMUM, &policy, &policy_size)) {
         return false;
     }
     if (p->type != TPM2_ALG_ECC) {
@@ -82,8 +70,9 @@ static bool read_public(MonattReader *r, Public *p)
     }
     return monatt_reader_u16_be(r, &p->scheme_hash) && monatt_reader_u16_be(r, &p->curve) &&
            monatt_reader_u16_be(r, &p->kdf) &&
-           read_sized(r, COORDINATE_MAXIMUM, &p->x, &p->x_size) &&
-           read_sized(r, COORDINATE_MAXIMUM, &p->y, &p->y_size) && monatt_reader_finish(r);
+           monatt_reader_sized_u16_be(r, COORDINATE_MAXIMUM, &p->x, &p->x_size) &&
+           monatt_reader_sized_u16_be(r, COORDINATE_MAXIMUM, &p->y, &p->y_size) &&
+           monatt_reader_finish(r);
 }
 
 static gboolean parse(GBytes *key_public, Public *ret, GError **error)

@@ -54,18 +54,6 @@ static gboolean refuse(GError **error, const char *why)
     return FALSE;
 }
 
-static bool read_sized(MonattReader *r, size_t maximum, const uint8_t **ret_bytes,
-                       uint16_t *ret_size)
-{
-    if (!monatt_reader_u16_be(r, ret_size)) {
-        return false;
-    }
-    if (*ret_size > maximum) {
-        return monatt_reader_fail(r, "%u bytes, the limit is %zu", *ret_size, maximum);
-    }
-    return monatt_reader_bytes(r, *ret_size, ret_bytes);
-}
-
 /* TPMT_SIGNATURE to DER.  A TPM pads r and s to the curve's size or leaves leading zeros out,
  * DER wants neither (case E06): libcrypto converts. */
 static gboolean read_signature(GBytes *signature, uint16_t bank, uint8_t der[DER_MAXIMUM],
@@ -94,8 +82,9 @@ static gboolean read_signature(GBytes *signature, uint16_t bank, uint8_t der[DER
     const uint8_t *number_s;
     uint16_t r_size;
     uint16_t s_size;
-    if (!read_sized(&r, COORDINATE_MAXIMUM, &number_r, &r_size) ||
-        !read_sized(&r, COORDINATE_MAXIMUM, &number_s, &s_size) || !monatt_reader_finish(&r)) {
+    if (!monatt_reader_sized_u16_be(&r, COORDINATE_MAXIMUM, &number_r, &r_size) ||
+        !monatt_reader_sized_u16_be(&r, COORDINATE_MAXIMUM, &number_s, &s_size) ||
+        !monatt_reader_finish(&r)) {
         return monatt_error_to_gerror(&err, error);
     }
     g_autoptr(ECDSA_SIG) sig = ECDSA_SIG_new();
@@ -171,13 +160,13 @@ static gboolean read_attest(GBytes *attest, uint16_t bank, Attest *a, GError **e
     const uint8_t *signer;
     uint16_t signer_size;
     uint8_t safe;
-    if (!read_sized(&r, NAME_MAXIMUM, &signer, &signer_size) ||
-        !read_sized(&r, EXTRA_MAXIMUM, &a->extra, &a->extra_size) ||
+    if (!monatt_reader_sized_u16_be(&r, NAME_MAXIMUM, &signer, &signer_size) ||
+        !monatt_reader_sized_u16_be(&r, EXTRA_MAXIMUM, &a->extra, &a->extra_size) ||
         !monatt_reader_u64_be(&r, &a->facts.clock_ms) ||
         !monatt_reader_u32_be(&r, &a->facts.reset_count) ||
         !monatt_reader_u32_be(&r, &a->facts.restart_count) || !monatt_reader_u8(&r, &safe) ||
         !monatt_reader_u64_be(&r, &a->facts.firmware_version) || !read_selection(&r, bank, a) ||
-        !read_sized(&r, COORDINATE_MAXIMUM, &a->digest, &a->digest_size)) {
+        !monatt_reader_sized_u16_be(&r, COORDINATE_MAXIMUM, &a->digest, &a->digest_size)) {
         return monatt_error_to_gerror(&err, error);
     }
     if (safe > 1) {

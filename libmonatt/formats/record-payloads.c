@@ -23,15 +23,8 @@ static void put_text(MonattWriter *w, const char *text)
 static bool get_text(MonattReader *r, char text[MONATT_TEXT_MAXIMUM + 1])
 {
     uint16_t length;
-    if (!monatt_reader_u16_be(r, &length)) {
-        return false;
-    }
-    if (length > MONATT_TEXT_MAXIMUM) {
-        return monatt_reader_fail(r, "text of %u bytes is over the limit of %d", length,
-                                  MONATT_TEXT_MAXIMUM);
-    }
     const uint8_t *bytes;
-    if (!monatt_reader_bytes(r, length, &bytes)) {
+    if (!monatt_reader_sized_u16_be(r, MONATT_TEXT_MAXIMUM, &bytes, &length)) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {

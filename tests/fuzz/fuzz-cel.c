@@ -8,21 +8,12 @@
  */
 #include <openssl/evp.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/base/text.h"
 #include "libmonatt/eventlog/cel.h"
+#include "tests/fuzz/fuzz.h"
 
 #define LOG_MAXIMUM (64 * 1024)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
 
 static void check_entry(const MonattCelEntry *entry, const uint8_t *bytes, size_t size)
 {

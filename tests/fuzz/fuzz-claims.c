@@ -2,18 +2,9 @@
 /*
  * fuzz-claims.c - the input is the payload of an evidence JWS; what is taken can be written again
  */
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/evidence/evidence.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(gboolean promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -12,23 +12,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "hw-attest/control.h"
+#include "tests/fuzz/fuzz.h"
 
 #define CONNECTIONS 3
 #define PACKETS_MAXIMUM 64
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static Device *device;
 static Control control;
 static TpmBackend tpm;
 static int clients[CONNECTIONS];
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 /* Log and swtpm at once: what was taken is written, synced as far as a hold lets it, quoted. */
 static void *backend(void *argument)

@@ -2,17 +2,8 @@
 /*
  * fuzz-evidence.c - the input is an evidence file; one that is taken has no second text
  */
-#include <stdlib.h>
 #include "libmonatt/evidence/evidence.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(gboolean promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -12,8 +12,7 @@
 #include "host-collector/sources/introspection/hidden-tasks.h"
 #include "libmonatt/base/reader.h"
 #include "tests/lib/guest-image.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static uint8_t pristine[IMAGE_SIZE];
 static uint8_t patched[IMAGE_SIZE]; /* pristine between two inputs */

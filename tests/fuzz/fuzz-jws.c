@@ -2,21 +2,12 @@
 /*
  * fuzz-jws.c - the input is a JWS with its chain; nobody's token is signed by a key just made
  */
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/evidence/evidence.h"
 #include "libmonatt/evidence/jose.h"
 #include "libmonatt/evidence/key.h"
 #include "libmonatt/evidence/session.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(gboolean promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 /* The leaf as its own anchor: a session certificate never is one. */
 static void check_chain(const MonattJws *jws)

@@ -7,22 +7,13 @@
  * plugin-ring.h.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "libmonatt/formats/plugin-ring.h"
+#include "tests/fuzz/fuzz.h"
 
 #define RECORDS_AT 8192 /* one vCPU */
 #define READS_MAXIMUM 512
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
 
 static void read_all(const MonattPluginRing *ring)
 {

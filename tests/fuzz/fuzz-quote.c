@@ -5,22 +5,13 @@
  *
  * Only the quote that the values, the selection and the question fit may be taken.
  */
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/evidence/quote.h"
 #include "tests/lib/soft-tpm.h"
+#include "tests/fuzz/fuzz.h"
 
 #define SELECTION 0x3u
 #define INPUT_MAXIMUM 4096
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(gboolean promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
 
 static void check_key(GBytes *public)
 {

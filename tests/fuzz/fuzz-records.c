@@ -7,18 +7,9 @@
  * check would be met.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/formats/record-payloads.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 typedef union Payload {
     MonattLocksPayload locks;

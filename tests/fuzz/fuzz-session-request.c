@@ -3,19 +3,10 @@
  * fuzz-session-request.c - the input is what a host asks the CA; one that is taken keeps its
  * meaning
  */
-#include <stdlib.h>
 #include <string.h>
 #include "libmonatt/evidence/evidence.h"
 #include "libmonatt/evidence/session.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(gboolean promise)
-{
-    if (!promise) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

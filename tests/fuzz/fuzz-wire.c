@@ -10,17 +10,9 @@
 #include <string.h>
 #include "hw-attest/wire.h"
 #include "libmonatt/base/reader.h"
+#include "tests/fuzz/fuzz.h"
 
 #define MESSAGES_MAXIMUM 4096
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 static void check(const Device *device, const Registers *before)
 {

@@ -5,8 +5,7 @@
 #include <assert.h>
 #include <string.h>
 #include "host-collector/worker/worker-client.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -6,10 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAXIMUM (1024 * 1024)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int replay_file(const char *folder, const char *name)
 {

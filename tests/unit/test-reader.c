@@ -168,6 +168,37 @@ static void test_count(void)
     g_assert_cmpstr(err.message, ==, "list: offset 0: count 5 is over the limit of 4");
 }
 
+static void test_sized(void)
+{
+    static const uint8_t three[] = {0, 3, 'a', 'b', 'c'};
+    for (size_t size = 0; size <= sizeof(three); size++) {
+        MonattReader r;
+        MonattError err = {0};
+        const uint8_t *p = NULL;
+        uint16_t got = 77;
+        g_autofree uint8_t *exact = g_malloc(size + (size == 0));
+        memcpy(exact, three, size);
+        monatt_reader_init(&r, "sized", exact, size, &err);
+        bool done = monatt_reader_sized_u16_be(&r, 3, &p, &got);
+        g_assert_cmpint(done, ==, size == sizeof(three));
+        g_assert_cmpint(err.code, ==, done ? MONATT_ERROR_NONE : MONATT_ERROR_FORMAT);
+        g_assert_cmpuint(r.position, ==, done ? size : 0);
+        g_assert_cmpuint(got, ==, done ? 3 : 77);
+        g_assert_true(done ? memcmp(p, "abc", 3) == 0 : p == NULL);
+    }
+    MonattReader r;
+    MonattError err = {0};
+    const uint8_t *p;
+    uint16_t got;
+    monatt_reader_init(&r, "sized", three, sizeof(three), &err);
+    g_assert_false(monatt_reader_sized_u16_be(&r, 2, &p, &got));
+    g_assert_cmpstr(err.message, ==, "sized: offset 0: 3 bytes, the limit is 2");
+    monatt_reader_init(&r, "sized", "\0\0", 2, &err);
+    g_assert_true(monatt_reader_sized_u16_be(&r, 0, &p, &got));
+    g_assert_cmpuint(got, ==, 0);
+    g_assert_true(monatt_reader_finish(&r));
+}
+
 static void test_sub(void)
 {
     MonattReader r;
@@ -217,6 +248,7 @@ int main(int argc, char **argv)
     g_test_add_func("/reader/failure-stays", test_failure_stays);
     g_test_add_func("/reader/hostile-sizes", test_hostile_sizes);
     g_test_add_func("/reader/count", test_count);
+    g_test_add_func("/reader/sized", test_sized);
     g_test_add_func("/reader/sub", test_sub);
     g_test_add_func("/reader/empty", test_empty);
     return g_test_run();
