@@ -21,6 +21,7 @@ Device *device_new(void)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&device->lock, NULL);
     pthread_cond_init(&device->changed, &attributes);
+    pthread_cond_init(&device->enqueued, &attributes);
     pthread_condattr_destroy(&attributes);
     registers_init(&device->registers);
     reset_init(&device->reset);
@@ -37,6 +38,7 @@ void device_free(Device *device)
 {
     if (device) {
         guest_ram_clear(&device->ram);
+        pthread_cond_destroy(&device->enqueued);
         pthread_cond_destroy(&device->changed);
         pthread_mutex_destroy(&device->lock);
         free(device);
@@ -88,6 +90,7 @@ void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
     device->events[slot].detail = detail;
     device->events_posted++;
     pthread_cond_broadcast(&device->changed);
+    pthread_cond_signal(&device->enqueued); /* the end of the VM is news for the log thread too */
     if (device->wake_fd >= 0) {
         uint64_t one = 1;
         ssize_t written = write(device->wake_fd, &one, sizeof(one));
@@ -185,7 +188,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     }
     *ret_number = device->pipe.enqueued;
     pipe_commit(&device->pipe);
-    pthread_cond_broadcast(&device->changed);
+    pthread_cond_signal(&device->enqueued);
     return true;
 }
 
@@ -212,7 +215,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     entry->has_sha384 = false;
     entry->content_size = 0;
     pipe_commit(&device->pipe);
-    pthread_cond_broadcast(&device->changed);
+    pthread_cond_signal(&device->enqueued);
     return true;
 }
 

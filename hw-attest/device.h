@@ -4,7 +4,8 @@
  *
  * Threads: wire (answers the guest, from memory only), control, qmp, log, tpm.  One lock over
  * everything here; it is never held over a system call that can wait.  `changed` is broadcast
- * whenever a cursor, a fault or the boot moves.
+ * whenever a cursor, a fault or the boot moves; but a new record wakes the log thread alone, by
+ * `enqueued`: the wire thread, with a vCPU behind it, wakes nobody that has nothing to do.
  */
 #ifndef HW_ATTEST_DEVICE_H
 #define HW_ATTEST_DEVICE_H
@@ -41,6 +42,7 @@ typedef struct DeviceQuoteJob {
 typedef struct Device {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_cond_t enqueued;
 
     /* Fixed after set-up. */
     uint8_t vid[MONATT_UUID_SIZE];

@@ -124,7 +124,7 @@ void event_log_run(EventLog *log, Device *device)
             if (device->ending) {
                 break;
             }
-            pthread_cond_wait(&device->changed, &device->lock);
+            pthread_cond_wait(&device->enqueued, &device->lock);
             continue;
         }
         size_t size;

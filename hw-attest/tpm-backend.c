@@ -308,7 +308,7 @@ static void run_extend(TpmBackend *tpm, Device *device)
     command_begin_update(&device->command);
     device->registers.mr[entry.index].synced++;
     command_end_update(&device->command);
-    pthread_cond_broadcast(&device->changed);
+    /* Nobody waits for this: a quote is this thread's own work. */
 }
 
 /* swtpm as after a power cycle, a new one when the old one is dead. */

@@ -187,11 +187,14 @@ def check_wire_reset(tap, vm):
     vm.wait_status(lambda s: not s["pending"])
     tap.is_equal(vm.guest_extend(4, d256, d384), 0, "without it they are taken again")
     tap.ok([r[:2] for r in vm.registers()][19] == before[19][:2], "and MR19 still stands")
+    log, _ = vm.log()
     vm.reset()
     fresh = vm.wait_status(lambda s: s["boot_count"] == status["boot_count"] + 1)
     tap.is_equal([list(r[:2]) for r in vm.registers()], Model().values,
                  "both RESETs make a new boot: all registers at their start values")
     tap.ok(fresh["seed"] != status["seed"], "with a new seed")
+    with open(vm.state + "/eventlog.previous.cel", "rb") as file:
+        tap.ok(file.read() == log and vm.log() == (b"", 0), "the old boot's log is kept, the new one's empty")
 
 
 def main():

@@ -344,6 +344,20 @@ def check_private(tap):
     service.close()
 
 
+def check_replay(tap, folder):
+    corpus = paths.source("tests", "fuzz", "corpus", "wire")
+    for name, code, words in (("boot", 0, None), ("extend", 0, None), ("cut", 1, "bytes")):
+        got, lines = run("replay", f"{corpus}/{name}")
+        tap.ok(got == code and (not words or words in lines[0]), f"replay of '{name}': exit {code}",
+               (got, lines))
+    with open(folder + "/odd", "wb") as file:
+        file.write(b"\xff" * 64)
+    got, lines = run("replay", folder + "/odd")
+    tap.ok(got == 1 and "wire: command" in lines[0], "replay of odd bytes: exit 1", (got, lines))
+    got, lines = run("replay", folder + "/none")
+    tap.ok(got == 1 and "No such file" in lines[0], "replay of no file: exit 1", (got, lines))
+
+
 def check_words(tap):
     done = subprocess.run([paths.HW_ATTEST, "--print-capabilities"], capture_output=True, text=True)
     tap.ok(re.match(r'\{"type":"hw-attest","version":"[0-9.]+","features":\["wire-mpqemu"', done.stdout),
@@ -364,7 +378,7 @@ def main():
     if tap.failed:
         tap.note(service.stderr())
     service.close()
-    for check in (check_start, check_broken_swtpm, check_full_disk):
+    for check in (check_start, check_broken_swtpm, check_full_disk, check_replay):
         folder = tempfile.mkdtemp(prefix="hws-", dir="/tmp")
         with tap:
             check(tap, folder)

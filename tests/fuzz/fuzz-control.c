@@ -47,7 +47,7 @@ static void *backend(void *argument)
         if (work) {
             pthread_cond_broadcast(&device->changed);
         }
-        device_wait_until(device, device_now_ms() + 1000);
+        device_wait_until(device, device_now_ms() + 1);
     }
     return NULL;
 }
