@@ -21,6 +21,8 @@
  * program starts; five tries of about a millisecond outlast one. */
 #define QUOTE_TRIES 5
 /* Transient objects a dead collector left behind in a TPM without resource manager. */
+/* TPM 2.0 Part 2, 7.4; tss2's own macro shifts a signed 0x80 into the sign, which is undefined. */
+#define TRANSIENT_FIRST 0x80000000u
 #define STALE_HANDLES_MAXIMUM 16
 
 struct TpmLink {
@@ -63,7 +65,7 @@ static void tpm_link_flush_stale(TpmLink *link)
     TPMI_YES_NO more = TPM2_NO;
 
     if (Esys_GetCapability(link->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES,
-                           TPM2_TRANSIENT_FIRST, STALE_HANDLES_MAXIMUM, &more,
+                           TRANSIENT_FIRST, STALE_HANDLES_MAXIMUM, &more,
                            &data) != TSS2_RC_SUCCESS) {
         return; /* then CreatePrimary says what is wrong */
     }
