@@ -523,6 +523,46 @@ static void test_files(void)
     tear_down(&f);
 }
 
+/* Computed with Python's hashlib: the label with its NUL, r, the host id without one. */
+static void test_commitment_known(void)
+{
+    static const char *const known[][2] = {
+        {"S256", "3a3a8ff8f15438b696479369c41416e028f07e0d8b9fe686111058b6b28d2890"},
+        {"S384", "0c9f7e6f495da19a26ee73b303ab6caf974917cb324538bb7633593dda6873e3"
+                 "be5bc490912b3ff539554e1d17a25e13"}};
+    uint8_t opening[32];
+    uint8_t commitment[48];
+    char text[97];
+    size_t size;
+    for (size_t i = 0; i < sizeof(opening); i++) {
+        opening[i] = (uint8_t)i;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+        g_assert_true(monatt_session_commitment(known[i][0], opening, 32, HOST, commitment, &size));
+        monatt_text_from_bytes(commitment, size, text);
+        g_assert_cmpstr(text, ==, known[i][1]);
+    }
+    g_assert_false(monatt_session_commitment("S1", opening, 32, HOST, commitment, &size));
+}
+
+/* What the JWS key signs, put together here once more (protocol section 3). */
+static void test_proof_input(void)
+{
+    Fixture f = {0};
+    uint8_t name[64];
+    size_t name_size;
+    gsize proof_size;
+    set_up(&f, "S256");
+    g_assert_true(monatt_public_name(f.request->sk_public, name, &name_size, NULL));
+    g_autoptr(GByteArray) input = g_byte_array_new();
+    g_byte_array_append(input, (const guint8 *)"monatt session 1\0", 17);
+    g_byte_array_append(input, g_bytes_get_data(f.nonce, NULL), 32);
+    g_byte_array_append(input, name, (guint)name_size);
+    const void *proof = g_bytes_get_data(f.request->proof, &proof_size);
+    g_assert_true(monatt_key_verify(f.jws_key, input->data, input->len, proof, proof_size, NULL));
+    tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -538,5 +578,7 @@ int main(int argc, char **argv)
     g_test_add_func("/session/refuses-chains", test_refuses_chains);
     g_test_add_func("/session/refuses-uses", test_refuses_uses);
     g_test_add_func("/session/files", test_files);
+    g_test_add_func("/session/commitment-known", test_commitment_known);
+    g_test_add_func("/session/proof-input", test_proof_input);
     return g_test_run();
 }
