@@ -46,25 +46,26 @@ static void test_hole(void)
     guest_memory_clear(&memory);
 }
 
-static void test_next_page(void)
+static void test_next_data(void)
 {
     int fd = make_file();
     const MonattRamRegion region = {0x4000, FILE_SIZE, 0};
     GuestMemory memory;
     MonattError err = {0};
-    uint64_t address = 0;
+    uint64_t address = 0, end = 0;
 
     /* Pages 2 and 9 hold something; the others are holes and must stay ones. */
     g_assert_cmpint(pwrite(fd, "x", 1, 2 * GUEST_PAGE_SIZE + 5), ==, 1);
     g_assert_cmpint(pwrite(fd, "x", 1, 9 * GUEST_PAGE_SIZE), ==, 1);
     g_assert_true(guest_memory_map(&memory, &region, &fd, 1, &err));
-    g_assert_true(guest_memory_next_page(&memory, &address));
+    g_assert_true(guest_memory_next_data(&memory, &address, &end));
     g_assert_cmphex(address, ==, 0x4000 + 2 * GUEST_PAGE_SIZE);
+    g_assert_cmphex(end, ==, 0x4000 + 3 * GUEST_PAGE_SIZE);
     address++;
-    g_assert_true(guest_memory_next_page(&memory, &address));
+    g_assert_true(guest_memory_next_data(&memory, &address, &end));
     g_assert_cmphex(address, ==, 0x4000 + 9 * GUEST_PAGE_SIZE);
-    address += GUEST_PAGE_SIZE;
-    g_assert_false(guest_memory_next_page(&memory, &address));
+    address = end;
+    g_assert_false(guest_memory_next_data(&memory, &address, &end));
     guest_memory_clear(&memory);
 }
 
@@ -116,7 +117,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/guest-memory/hole", test_hole);
-    g_test_add_func("/guest-memory/next-page", test_next_page);
+    g_test_add_func("/guest-memory/next-data", test_next_data);
     g_test_add_func("/guest-memory/refuses-regions", test_refuses_regions);
     return g_test_run();
 }

@@ -217,6 +217,38 @@ static void test_shrunk(void)
     tear_down();
 }
 
+/* The collector dies without a word: its worker sees the socket close and ends. */
+static void test_orphan(void)
+{
+    int pipes[2], status;
+    uint32_t pid = 0;
+    pid_t collector;
+
+    set_up();
+    g_assert_cmpint(pipe(pipes), ==, 0);
+    collector = fork();
+    if (collector == 0) {
+        pid = monatt_worker_pid(start());
+        _exit(write(pipes[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
+    }
+    g_assert_cmpint(read(pipes[0], &pid, sizeof(pid)), ==, sizeof(pid));
+    g_assert_cmpint(waitpid(collector, &status, 0), ==, collector);
+    for (int i = 0; i < 3000 && kill((pid_t)pid, 0) == 0; i++) {
+        /* Nobody reaps it here: a zombie has ended too. */
+        g_autofree char *command = g_strdup_printf("/proc/%u/cmdline", pid);
+        g_autofree char *text = NULL;
+        gsize size = 0;
+        if (!g_file_get_contents(command, &text, &size, NULL) || size == 0) {
+            break;
+        }
+        g_usleep(10000);
+        g_assert_cmpint(i, <, 2999);
+    }
+    close(pipes[0]);
+    close(pipes[1]);
+    tear_down();
+}
+
 static void test_refuses_start(void)
 {
     MonattWorker *worker = NULL;
@@ -249,6 +281,7 @@ int main(int argc, char **argv)
     g_test_add_func("/worker-client/killed", test_killed);
     g_test_add_func("/worker-client/stopped", test_stopped);
     g_test_add_func("/worker-client/shrunk", test_shrunk);
+    g_test_add_func("/worker-client/orphan", test_orphan);
     g_test_add_func("/worker-client/refuses-start", test_refuses_start);
     return g_test_run();
 }

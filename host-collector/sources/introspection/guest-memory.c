@@ -129,39 +129,46 @@ bool guest_memory_copy(const GuestMemory *memory, uint64_t address, void *buffer
     return false;
 }
 
-/* The next data of a region from offset on; offset itself where the file system cannot tell. */
-static bool next_data(const GuestRegion *region, uint64_t *offset)
+/* The next run of data of a region from *offset on; all of the rest where a file cannot tell. */
+static bool next_run(const GuestRegion *region, uint64_t *offset, uint64_t *ret_end)
 {
-    off_t found;
+    off_t data, hole;
 
+    *ret_end = region->size;
     if (region->fd < 0) {
         return true;
     }
-    found = lseek(region->fd, (off_t)(region->offset + *offset), SEEK_DATA);
-    if (found < 0) {
+    data = lseek(region->fd, (off_t)(region->offset + *offset), SEEK_DATA);
+    if (data < 0) {
         return errno != ENXIO;
     }
-    *offset = ((uint64_t)found - region->offset) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    *offset = ((uint64_t)data - region->offset) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    hole = lseek(region->fd, data, SEEK_HOLE);
+    if (hole > 0 && (uint64_t)hole - region->offset < region->size) {
+        *ret_end = ((uint64_t)hole - region->offset + GUEST_PAGE_SIZE - 1) &
+                   ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    }
     return *offset < region->size;
 }
 
-bool guest_memory_next_page(const GuestMemory *memory, uint64_t *address)
+bool guest_memory_next_data(const GuestMemory *memory, uint64_t *address, uint64_t *ret_end)
 {
     bool any = false;
     uint64_t best = 0;
 
     for (size_t i = 0; i < memory->count; i++) {
         const GuestRegion *region = &memory->regions[i];
-        uint64_t offset = 0;
+        uint64_t offset = 0, end;
         if (*address > region->guest_physical) {
             offset = *address - region->guest_physical;
             offset = (offset + GUEST_PAGE_SIZE - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
         }
-        if (offset >= region->size || !next_data(region, &offset)) {
+        if (offset >= region->size || !next_run(region, &offset, &end)) {
             continue;
         }
         if (!any || region->guest_physical + offset < best) {
             best = region->guest_physical + offset;
+            *ret_end = region->guest_physical + end;
             any = true;
         }
     }

@@ -49,10 +49,12 @@ void guest_memory_clear(GuestMemory *memory);
 bool guest_memory_copy(const GuestMemory *memory, uint64_t address, void *buffer,
                        size_t size) MONATT_MUST_CHECK;
 /*
- * The first page at or after *address that may hold something else than zeros; skipping holes
- * keeps a look at all RAM from making the host allocate it.  False at the end.
+ * The first page at or after *address that may hold something else than zeros, and where the run
+ * of such pages ends (exclusive); skipping holes keeps a look at all RAM from making the host
+ * allocate it.  False at the end of RAM.
  */
-bool guest_memory_next_page(const GuestMemory *memory, uint64_t *address) MONATT_MUST_CHECK;
+bool guest_memory_next_data(const GuestMemory *memory, uint64_t *address,
+                            uint64_t *ret_end) MONATT_MUST_CHECK;
 /* The sum of the regions' sizes. */
 uint64_t guest_memory_size(const GuestMemory *memory);
 /* One past the highest guest-physical address. */

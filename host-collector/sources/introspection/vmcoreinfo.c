@@ -35,30 +35,39 @@ static const char *find_value(const Vmcoreinfo *info, const char *key)
     return NULL;
 }
 
+static bool try_page(const GuestMemory *memory, uint64_t page, Vmcoreinfo *ret_info)
+{
+    char head[NOTE_TEXT_OFFSET + sizeof(text_start)];
+    size_t offset = 0;
+
+    if (!guest_memory_copy(memory, page, head, sizeof(head))) {
+        return false;
+    }
+    if (strncmp(head, text_start, sizeof(text_start) - 1) != 0) {
+        offset = NOTE_TEXT_OFFSET;
+        if (strncmp(head + NOTE_NAME_OFFSET, note_name, sizeof(note_name)) != 0) {
+            return false;
+        }
+    }
+    if (!guest_memory_copy(memory, page + offset, ret_info->text, VMCOREINFO_SIZE - offset)) {
+        return false;
+    }
+    ret_info->text[VMCOREINFO_SIZE - offset] = '\0';
+    ret_info->size = strlen(ret_info->text);
+    return find_value(ret_info, root_key) != NULL;
+}
+
 bool vmcoreinfo_find(const GuestMemory *memory, uint64_t *address, Vmcoreinfo *ret_info)
 {
-    while (guest_memory_next_page(memory, address)) {
-        char head[NOTE_TEXT_OFFSET + sizeof(text_start)];
-        size_t offset = 0;
-        uint64_t page = *address;
+    uint64_t end;
 
-        *address += GUEST_PAGE_SIZE;
-        if (!guest_memory_copy(memory, page, head, sizeof(head))) {
-            continue;
-        }
-        if (strncmp(head, text_start, sizeof(text_start) - 1) != 0) {
-            offset = NOTE_TEXT_OFFSET;
-            if (strncmp(head + NOTE_NAME_OFFSET, note_name, sizeof(note_name)) != 0) {
-                continue;
+    while (guest_memory_next_data(memory, address, &end)) {
+        while (*address < end) {
+            uint64_t page = *address;
+            *address += GUEST_PAGE_SIZE;
+            if (try_page(memory, page, ret_info)) {
+                return true;
             }
-        }
-        if (!guest_memory_copy(memory, page + offset, ret_info->text, VMCOREINFO_SIZE - offset)) {
-            continue;
-        }
-        ret_info->text[VMCOREINFO_SIZE - offset] = '\0';
-        ret_info->size = strlen(ret_info->text);
-        if (find_value(ret_info, root_key)) {
-            return true;
         }
     }
     return false;
