@@ -102,8 +102,7 @@ static void prepare(void)
     tzset();
     gmtime_r(&zero, &tm);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *text = g_date_time_format(now, "%Y");
-    g_get_prgname();
+    g_free(g_date_time_format(now, "%Y"));
 }
 
 static bool add_rules(scmp_filter_ctx filter)

@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_clear_error(&error);
     monatt_appraisal_free(a);
     g_autoptr(MonattJson) shown = monatt_show_evidence(data, size, &error);
-    g_autofree char *text = shown != NULL ? monatt_show_text(shown) : NULL;
+    g_free(shown != NULL ? monatt_show_text(shown) : NULL);
     g_clear_error(&error);
     return 0;
 }
