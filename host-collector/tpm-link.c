@@ -59,9 +59,6 @@ static bool tpm_link_fail(TpmLink *link, TSS2_RC code, const char *what, MonattE
     return monatt_error_set(err, MONATT_ERROR_TPM, "host TPM: %s: %s", what, Tss2_RC_Decode(code));
 }
 
-/* tss2's TPM2_TRANSIENT_FIRST shifts 0x80 by 24 as an int, which is undefined. */
-#define TRANSIENT_FIRST ((uint32_t)TPM2_HT_TRANSIENT << 24)
-
 static void tpm_link_flush_stale(TpmLink *link)
 {
     TPMS_CAPABILITY_DATA *data = NULL;
