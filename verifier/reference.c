@@ -330,7 +330,7 @@ char *monatt_reference_serialize(const MonattReference *reference)
                               environment_to_json(g_ptr_array_index(reference->environments, i)));
     }
     json_object_set_new(root, "environments", list);
-    g_autofree char *text = json_dumps(root, JSON_INDENT(1));
+    g_autofree char *text = json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     return g_strconcat(text, "\n", NULL);
 }
 

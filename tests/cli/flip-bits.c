@@ -2,7 +2,7 @@
 /*
  * flip-bits.c - for tests only: flips bits of an evidence file and appraises each result
  *
- *   flip-bits EVIDENCE NONCE ANCHOR REFERENCE SAMPLES SEED
+ *   flip-bits EVIDENCE NONCE ANCHOR REFERENCE SAMPLES SEED [AT]
  *
  * Every bit outside of base64url values, every bit of the JWS header, then SAMPLES others with a
  * fixed seed, in this process: starting the CLI 20,000 times would take an hour.  Prints one JSON
@@ -113,11 +113,12 @@ int main(int argc, char **argv)
     uint8_t nonce[MONATT_NONCE_SIZE];
     char *reference_bytes;
     gsize reference_size;
-    guint64 samples, seed;
-    if (argc != 7 || !monatt_text_to_bytes(argv[2], nonce, sizeof(nonce), &err) ||
+    guint64 samples, seed, at = (guint64)time(NULL);
+    if (argc < 7 || argc > 8 || !monatt_text_to_bytes(argv[2], nonce, sizeof(nonce), &err) ||
         !g_ascii_string_to_unsigned(argv[5], 10, 0, 10000000, &samples, &error) ||
-        !g_ascii_string_to_unsigned(argv[6], 10, 0, G_MAXUINT32, &seed, &error)) {
-        return fail("EVIDENCE NONCE ANCHOR REFERENCE SAMPLES SEED", error);
+        !g_ascii_string_to_unsigned(argv[6], 10, 0, G_MAXUINT32, &seed, &error) ||
+        (argc == 8 && !g_ascii_string_to_unsigned(argv[7], 10, 0, 253402300799u, &at, &error))) {
+        return fail("EVIDENCE NONCE ANCHOR REFERENCE SAMPLES SEED [AT]", error);
     }
     if (!g_file_get_contents(argv[1], (char **)&state.bytes, &state.size, &error) ||
         !g_file_get_contents(argv[4], &reference_bytes, &reference_size, &error)) {
@@ -136,7 +137,7 @@ int main(int argc, char **argv)
                                          .anchor = anchor,
                                          .reference = reference,
                                          .policy = policy,
-                                         .at = (int64_t)time(NULL)};
+                                         .at = (int64_t)at};
     /* Without this the test would pass on a verifier that refuses everything. */
     if (!appraise(NULL, &error)) {
         return fail("the file as it is", error);

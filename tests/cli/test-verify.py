@@ -4,6 +4,7 @@
 
 Offline: tests/lib/fake-host makes evidence that is right but for the one thing in question.
 """
+import hashlib
 import json
 import os
 import re
@@ -357,11 +358,26 @@ def check_terminal(tap, fake, good):
            "evidence show --json")
     result = monatt("evidence", "show", fake.write("cut", b"{}"))
     tap.ok(result.status == REFUSED, "evidence show refuses what has no form", result)
-    for full in ("/dev/full",):
-        with open(full, "wb") as out:
-            status = subprocess.run([paths.MONATT, "evidence", "show", good], stdout=out,
-                                    stderr=subprocess.DEVNULL, check=False).returncode
-        tap.is_equal(status, FAILED, "a full disk under stdout: exit 1")
+    with open("/dev/full", "wb") as out:
+        status = subprocess.run([paths.MONATT, "evidence", "show", good], stdout=out,
+                                stderr=subprocess.DEVNULL, check=False).returncode
+    tap.is_equal(status, FAILED, "a full disk under stdout: exit 1")
+
+
+def check_export(tap, fake, good):
+    folder = fake.path("new/parts")
+    result = monatt("evidence", "export", good, folder)
+    tap.ok(result.status == DONE and {"claims.json", "log.cel", "README.txt"} <=
+           set(os.listdir(folder)), "evidence export", result)
+    with open(os.path.join(folder, "claims.json"), "rb") as file:
+        tap.is_equal(hashlib.sha256(file.read()).hexdigest(), fake.info["q3"],
+                     "sha256sum claims.json is Q3")
+    tap.is_equal(monatt("evidence", "export", good, folder).status, USAGE,
+                 "export never overwrites")
+    tap.is_equal(monatt("evidence", "export", fake.write("cut", b"{}"), folder).status, REFUSED,
+                 "export of what has no form: exit 3")
+    tap.is_equal(monatt("evidence", "export", good, "/proc/none").status, FAILED,
+                 "export into no folder: exit 1")
 
 
 def main():
@@ -382,6 +398,7 @@ def main():
         check_result(tap, fake, good)
         check_report(tap, fake, good)
         check_terminal(tap, fake, good)
+        check_export(tap, fake, good)
     return tap.done()
 
 
