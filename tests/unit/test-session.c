@@ -123,7 +123,7 @@ static void test_issues_and_checks(gconstpointer suite)
     tear_down(&f);
 }
 
-static void refuse_issue(Fixture *f, GBytes *nonce, MonattErrorCode code)
+static void refuse_issue_as(Fixture *f, GBytes *nonce, MonattErrorCode code, const char *words)
 {
     GError *error = NULL;
     STACK_OF(X509) *chain = NULL;
@@ -131,9 +131,15 @@ static void refuse_issue(Fixture *f, GBytes *nonce, MonattErrorCode code)
 
     g_assert_false(
         monatt_ca_issue_session(f->directory, nonce, f->request, &chain, &opening, &error));
+    g_assert_nonnull(strstr(error->message, words));
     assert_code(error, code);
     g_assert_null(chain);
     g_assert_null(opening);
+}
+
+static void refuse_issue(Fixture *f, GBytes *nonce, MonattErrorCode code)
+{
+    refuse_issue_as(f, nonce, code, "");
 }
 
 static void test_refuses_requests(void)
@@ -145,8 +151,8 @@ static void test_refuses_requests(void)
     set_up(&f, "S256");
     g_autoptr(GBytes) other_nonce = g_bytes_new(other, sizeof(other));
     g_autoptr(GBytes) short_nonce = g_bytes_new(other, 31);
-    refuse_issue(&f, other_nonce, MONATT_ERROR_REFUSED);
-    refuse_issue(&f, short_nonce, MONATT_ERROR_REFUSED);
+    refuse_issue_as(&f, other_nonce, MONATT_ERROR_REFUSED, "another nonce");
+    refuse_issue_as(&f, short_nonce, MONATT_ERROR_REFUSED, "another nonce");
     g_assert_false(monatt_session_request_prove(f.request, f.jws_key, short_nonce, &error));
     assert_code(error, MONATT_ERROR_USAGE);
 
