@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -261,9 +262,10 @@ bool monatt_control_call_with(int fd, uint16_t type, const void *payload, size_t
                               const int *fds, size_t fd_count, int timeout_ms,
                               MonattControlMessage *ret_answer, MonattError *err)
 {
-    /* Only so that an answer that came after its time-out is not taken for the next one. */
-    static _Atomic uint16_t counter;
-    uint16_t id = (uint16_t)(counter++ | 1u);
+    /* Only so that an answer that came after its time-out is not taken for the next one: no two
+     * calls in a row may share an id.  Always odd, so that it is never an event's 0. */
+    static _Atomic uint16_t counter = 1;
+    uint16_t id = atomic_fetch_add(&counter, 2);
     if (!monatt_control_send(fd, type, id, payload, size, fds, fd_count, err)) {
         return false;
     }

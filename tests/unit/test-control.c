@@ -286,6 +286,39 @@ static void test_calls(void)
     g_assert_cmpuint(records, ==, 5);
 }
 
+/* What a device that was slow answers to an earlier call is no answer to this one, of the same
+ * type or not. */
+static void test_late_answers(void)
+{
+    static MonattControlMessage packet;
+    static const uint8_t old[16] = {0, 0, 0, 0, 0, 0, 0, 1};
+    static const uint8_t new[16] = {0, 0, 0, 0, 0, 0, 0, 2};
+    uint64_t records;
+    uint64_t bytes;
+    int pair[2];
+    pair_of(pair);
+    for (unsigned i = 0; i < 4; i++) { /* three calls each: every second id comes first once */
+        MonattError err = {0};
+        g_assert_false(
+            monatt_control_call(pair[0], MONATT_CONTROL_HOLD, NULL, 0, 1, &packet, &err));
+        g_assert_cmpint(err.code, ==, MONATT_ERROR_BUSY);
+        err = (MonattError){0};
+        g_assert_true(monatt_control_receive(pair[1], 5000, &packet, &err));
+        g_assert_true(monatt_control_send(pair[1], MONATT_CONTROL_HOLD | MONATT_CONTROL_ANSWER,
+                                          packet.id, old, sizeof(old), NULL, 0, &err));
+        Peer peer = {.fd = pair[1], .bytes = new, .size = sizeof(new)};
+        GThread *thread = g_thread_new("peer", answer, &peer);
+        g_assert_true(monatt_device_hold(pair[0], 5, &records, &bytes, &err));
+        g_thread_join(thread);
+        g_assert_cmpuint(records, ==, 2);
+        thread = g_thread_new("peer", answer, &peer);
+        g_assert_true(monatt_device_hold(pair[0], 5, &records, &bytes, &err));
+        g_thread_join(thread);
+    }
+    close(pair[0]);
+    close(pair[1]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -296,5 +329,6 @@ int main(int argc, char **argv)
     g_test_add_func("/control/attach-request", test_attach_request);
     g_test_add_func("/control/quote", test_quote);
     g_test_add_func("/control/calls", test_calls);
+    g_test_add_func("/control/late-answers", test_late_answers);
     return g_test_run();
 }
