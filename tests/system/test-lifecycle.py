@@ -18,6 +18,8 @@ from launched_vm import LaunchedVm, MarkedService, marked, wait_for  # noqa: E40
 from tap import Tap  # noqa: E402
 
 SHA256, TPM_GONE = 11, 1
+# What libvirt gives every domain.
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
 def reset(vm):
@@ -281,7 +283,7 @@ def check_forms(tap, service):
     nothing_left(tap, service, "-daemonize")
     del vm.process.poll
     vm.close()
-    for words, machine in ((("-S",), "pc"), (("-smp", "3"), "q35"), (("-preconfig",), "q35")):
+    for words, machine in ((("-S",), "pc"), (("-smp", "3"), "q35"), (("-preconfig",), "q35"), (("-sandbox", SANDBOX), "pc")):
         name = f"{machine} {' '.join(words)}"
         vm = LaunchedVm(service, *words, machine=machine, wait=True)
         if "-preconfig" in words:
