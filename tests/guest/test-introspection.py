@@ -74,7 +74,7 @@ def check_storm(tap, guest):
     guest.run(f"/fork-storm {seconds} 2 >/tmp/storm &")
     reports = []
     for _ in range(wanted):
-        reports += measure(guest)
+        reports += measure(guest, "--deadline", "8000")
         time.sleep(GAP_S)
     forks = reports[-1]["forks"] - before
     found = [finding for report in reports for finding in report["found"]]
@@ -103,7 +103,7 @@ def check_hidden(tap, guest):
         inside = guest.run(f"ls /proc | grep -qx {victim}", check=False).status == 0
         tap.is_equal(inside, way == "list", f"hidden from {way}: ps in the guest sees it or not")
         mutate(guest, "unhide", str(victim))
-        report = measure(guest)[0]
+        report = measure(guest, "--deadline", "8000")[0]
         tap.ok(report["findings"] == 0 and report["reason"] == WHOLE,
                f"put back from {way}: no finding", report)
     mutate(guest, "hide", str(victim), "--from", "list+idr")
