@@ -67,6 +67,10 @@ static bool refuse(uint32_t code, const char *what, MonattError *err)
     case MONATT_ERR_FAULT:
         monatt_error_set(err, MONATT_ERROR_FAULT, "%s: device and its TPM disagree", what);
         return monatt_error_hint(err, "a reset of the VM mends it; nothing was extended");
+    case MONATT_ERR_FULL:
+        monatt_error_set(err, MONATT_ERROR_LIMIT, "%s: the guest's share of the event log is full",
+                         what);
+        return monatt_error_hint(err, "a reset of the VM begins a new one");
     case UINT32_MAX:
         return monatt_error_set(err, MONATT_ERROR_MISSING, "%s: device does not answer any more",
                                 what);

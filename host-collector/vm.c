@@ -35,8 +35,7 @@ uint64_t vm_since_start_ns(const Vm *vm, uint64_t boottime_ns)
 
 GBytes *vm_read_log(int log_fd, uint64_t bytes, MonattError *err)
 {
-    if (bytes > MONATT_EVIDENCE_MAXIMUM / 2) {
-        /* base64 makes 4 of 3, and the rest needs room too */
+    if (bytes > MONATT_EVENT_LOG_MAXIMUM) {
         monatt_error_set(err, MONATT_ERROR_LIMIT,
                          "event log: %llu bytes are more than evidence "
                          "can carry",

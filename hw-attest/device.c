@@ -10,6 +10,9 @@
 #include <unistd.h>
 #include "libmonatt/eventlog/cel.h"
 
+/* A log entry without its content: numbers and two digests (docs/formats/event-log.md). */
+#define ENTRY_OVERHEAD 127u
+
 Device *device_new(void)
 {
     Device *device = calloc(1, sizeof(*device));
@@ -116,6 +119,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     memcpy(device->boot_seed, seed, MONATT_BOOT_SEED_SIZE);
     device->boot_count = boot_count;
     device->log_bytes = 0;
+    device->guest_bytes = 0;
     device->durable = 0;
     device->synced_bytes = 0;
     device->paused_ns = 0;
@@ -147,6 +151,12 @@ bool device_ready(Device *device, MonattError *err)
         return monatt_error_set(err, MONATT_ERROR_PEER, "device: '%s': the VM ended", device->name);
     }
     return true;
+}
+
+bool device_guest_may_log(const Device *device)
+{
+    return device->guest_bytes + ENTRY_OVERHEAD + MONATT_CONTENT_MAXIMUM <=
+           MONATT_EVENT_LOG_GUEST_SHARE;
 }
 
 bool device_extend(Device *device, RegistersParty party, uint32_t index, const uint8_t *sha256,
@@ -186,6 +196,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     if (size > 0) {
         memcpy(entry->content, content, size);
     }
+    device->guest_bytes += party == REGISTERS_GUEST ? ENTRY_OVERHEAD + size : 0;
     *ret_number = device->pipe.enqueued;
     pipe_commit(&device->pipe);
     pthread_cond_signal(&device->enqueued);
@@ -214,6 +225,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     entry->has_sha256 = false;
     entry->has_sha384 = false;
     entry->content_size = 0;
+    device->guest_bytes += ENTRY_OVERHEAD;
     pipe_commit(&device->pipe);
     pthread_cond_signal(&device->enqueued);
     return true;

@@ -73,6 +73,7 @@ typedef struct Device {
     uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
     uint64_t boot_count;
     uint64_t log_bytes;    /* of `pipe.logged` records */
+    uint64_t guest_bytes;  /* of the log, at most, by the guest's records in this boot */
     uint64_t durable;      /* records that fdatasync has covered */
     uint64_t synced_bytes; /* of the log, at `pipe.synced` */
     bool stopped;
@@ -114,6 +115,8 @@ void device_finish_reset(Device *device, uint64_t boot_count,
                          const uint8_t seed[MONATT_BOOT_SEED_SIZE]);
 /* Why an extend cannot be taken now: BUSY or FAULT; true when it can. */
 bool device_ready(Device *device, MonattError *err) MONATT_MUST_CHECK;
+/* Whether one more record of the guest, however long, fits its share of this boot's log. */
+bool device_guest_may_log(const Device *device);
 /*
  * One extend: register, then pipe.  content is copied.  Errors of registers_extend(),
  * device_ready() and BUSY when the pipe is full; nothing has happened then.

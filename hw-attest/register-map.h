@@ -67,6 +67,7 @@
 #define MONATT_ERR_BUSY 5     /* nothing was done: try again */
 #define MONATT_ERR_FAULT 6    /* nothing was done: see STATUS */
 #define MONATT_ERR_SEQUENCE 7 /* APPEND or END without BEGIN */
+#define MONATT_ERR_FULL 8     /* the guest's share of this boot's log is used up */
 
 /*
  * BAR2: all registers, read-only.  Read SEQUENCE, the entry, SEQUENCE again; when the two differ

@@ -25,6 +25,12 @@
 #define MONATT_BOOT_SEED_SIZE 32
 /* One record of the event log holds at most this much content (properties.md 9). */
 #define MONATT_CONTENT_MAXIMUM 1024
+/*
+ * Evidence carries the whole event log of a boot, so the log has an end: what a guest writes may
+ * fill its share of it and no more, and never the host's disk.
+ */
+#define MONATT_EVENT_LOG_MAXIMUM (32u * 1024 * 1024)
+#define MONATT_EVENT_LOG_GUEST_SHARE (24u * 1024 * 1024)
 /* The guest's own process list, sent through the data window. */
 #define MONATT_GUEST_LIST_MAXIMUM (256 * 1024)
 

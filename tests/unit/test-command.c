@@ -67,6 +67,30 @@ static void test_refuses_odd_accesses(void)
     device_free(device);
 }
 
+/* A guest that never stops extending fills its share of the log, and the host still has its own. */
+static void test_log_share(void)
+{
+    Device *device = fresh();
+    MonattError err = {0};
+    uint64_t number;
+    uint32_t error = MONATT_ERR_NONE;
+    uint64_t count = 0;
+    while (error == MONATT_ERR_NONE) {
+        error = run(device, 7, 80 + MONATT_CONTENT_MAXIMUM - 80, MONATT_CMD_EXTEND_BOTH);
+        device->pipe.logged = device->pipe.synced = device->pipe.enqueued;
+        g_assert_cmpuint(count++, <, MONATT_EVENT_LOG_GUEST_SHARE / 512);
+    }
+    g_assert_cmpuint(error, ==, MONATT_ERR_FULL);
+    g_assert_cmpuint(device->guest_bytes, <=, MONATT_EVENT_LOG_GUEST_SHARE);
+    g_assert_cmpuint(run(device, 16, 0, MONATT_CMD_RESET_REGISTER), ==, MONATT_ERR_FULL);
+    g_assert_true(device_extend(device, REGISTERS_HOST, 20, (const uint8_t[32]){0}, NULL,
+                                MONATT_CEL_RECORD, "x", 1, &number, &err));
+    /* The next boot begins anew. */
+    device_finish_reset(device, 2, (const uint8_t[MONATT_BOOT_SEED_SIZE]){2});
+    g_assert_cmpuint(run(device, 7, 80, MONATT_CMD_EXTEND_BOTH), ==, MONATT_ERR_NONE);
+    device_free(device);
+}
+
 /* Every command code of 8 bits and a few more: exactly the known ones are known. */
 static void test_refuses_unknown_commands(void)
 {
@@ -267,6 +291,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/command/identity", test_identity);
     g_test_add_func("/command/refuses-odd-accesses", test_refuses_odd_accesses);
+    g_test_add_func("/command/guest-fills-its-share-of-the-log", test_log_share);
     g_test_add_func("/command/refuses-unknown-commands", test_refuses_unknown_commands);
     g_test_add_func("/command/extend-takes-the-window", test_extend_takes_the_window);
     g_test_add_func("/command/refuses-sizes", test_refuses_sizes);
