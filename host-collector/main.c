@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "host-collector/routes.h"
+#include "host-collector/sandbox.h"
 #include "libmonatt/base/log.h"
 #include "monatt-paths.h"
 #include "monatt-version.h"
@@ -187,9 +187,6 @@ int main(int argc, char **argv)
     if (!options.worker) {
         options.worker = find_worker();
     }
-    /* The JWS key is in this memory: no core file, no debugger of another user. */
-    prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     umask(0077);
     /* What libtss2 would print to stderr is said in our own errors, one line each. */
     setenv("TSS2_LOG", "all+none", 0);
@@ -199,7 +196,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (!serve(&options, &signals, &err)) {
+    if (!sandbox_enter(&err) || !serve(&options, &signals, &err)) {
         monatt_log_failure(&err);
         return monatt_error_exit_code(err.code);
     }
