@@ -18,7 +18,7 @@ import rootkit  # noqa: E402
 from guest import Guest, Host  # noqa: E402
 from tap import Tap  # noqa: E402
 
-HEALTHY, REFUSED, COMPROMISED = 0, 3, 4
+HEALTHY, REFUSED, COMPROMISED, UNKNOWN = 0, 3, 4, 6
 
 
 def judge(host, vm, reference):
@@ -45,11 +45,12 @@ def check_clean(tap, host, guest, reference):
 
 def check_busy(tap, host, guest, reference):
     pid = guest.spawn("sh -c 'while true; do for i in 1 2 3 4; do true | cat & done; wait; done'")
-    for i in range(3):
-        result = judge(host, guest.name, reference)
-        tap.is_equal(result.status, HEALTHY, f"a guest that forks all the time is healthy, {i + 1}")
-        if result.status != HEALTHY:
-            tap.note(result)
+    results = [judge(host, guest.name, reference) for _ in range(3)]
+    statuses = [result.status for result in results]
+    # On a machine that stalls the guest's CPU some may be "unsettled", never more than that.
+    tap.ok(set(statuses) <= {HEALTHY, UNKNOWN}, "a guest that forks all the time is not accused",
+           results)
+    tap.ok(HEALTHY in statuses, "and is found healthy", results)
     guest.run(f"kill -9 {pid}; killall -9 cat", check=False)
 
 
