@@ -104,6 +104,36 @@ static void test_refuses_symbols(void)
     assert_refused("in no known form");
 }
 
+/*
+ * The other two ways to encode addresses: relative to the base (6.15), and to the place of each
+ * offset, without a base (7.0).  The one per-CPU symbol has an address of the kernel then.
+ */
+static void test_forms(void)
+{
+    MonattError err = {0};
+    const uint64_t table = 0x9000, count = 14, per_cpu = 4;
+
+    for (int form = 0; form < 2; form++) {
+        set_up();
+        for (uint64_t i = 0; i < count; i++) {
+            uint32_t raw = (uint32_t)guest_image_u64(image, table + 4 * i);
+            uint64_t address = i == per_cpu ? IMAGE_KERNEL + 0x100
+                                            : IMAGE_KERNEL - 1 - (uint64_t)(int64_t)(int32_t)raw;
+            guest_image_put_u32(
+                image, table + 4 * i,
+                (uint32_t)(address - (form ? IMAGE_KERNEL + table + 4 * i : IMAGE_KERNEL)));
+        }
+        if (form) {
+            memcpy(strstr((char *)image + IMAGE_NOTE, "kallsyms_relative_base"), "gone", 4);
+        }
+        if (!guest_kernel_find(&kernel, &memory, &err)) {
+            g_error("form %d: %s", form, err.message);
+        }
+        g_assert_cmphex(kernel.symbols.runqueues, ==, IMAGE_KERNEL + 0x100);
+        g_assert_cmphex(kernel.symbols.jiffies, ==, IMAGE_KERNEL + IMAGE_JIFFIES);
+    }
+}
+
 /* Tokens of the greatest length, names of the greatest count: ends, and refuses. */
 static void test_bounds_names(void)
 {
@@ -161,6 +191,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-kernel/found", test_found);
     g_test_add_func("/guest-kernel/refuses-notes", test_refuses_notes);
     g_test_add_func("/guest-kernel/refuses-symbols", test_refuses_symbols);
+    g_test_add_func("/guest-kernel/forms-of-addresses", test_forms);
     g_test_add_func("/guest-kernel/bounds-names", test_bounds_names);
     g_test_add_func("/guest-kernel/refuses-types", test_refuses_types);
     g_test_add_func("/guest-kernel/two-notes", test_two_notes);
