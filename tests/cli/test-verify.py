@@ -398,7 +398,7 @@ def main():
         check_result(tap, fake, good)
         check_report(tap, fake, good)
         check_terminal(tap, fake, good)
-        check_export(tap, fake, good)
+        check_export(tap, fake, fake.evidence())
     return tap.done()
 
 
