@@ -9,12 +9,15 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include "host-collector/sources/introspection/walk-budget.h"
 
 #define TOKENS 256
 #define TOKEN_TABLE_MAXIMUM 8192 /* 256 tokens, about 1 KiB in Debian's kernels */
 #define WINDOW_SIZE 16384
 #define LONG_LENGTH 0x80u /* two-byte length, from 6.1 */
 #define TEXT_SYMBOL "_stext"
+/* Characters and tokens of one table; Debian's take 5 million.  64 false ones then cost seconds. */
+#define STEPS_MAXIMUM (32u * 1024 * 1024)
 
 typedef struct NameWindow {
     AddressSpace *space;
@@ -32,6 +35,7 @@ typedef struct Kallsyms {
     uint16_t index[TOKENS];
     char tokens[TOKEN_TABLE_MAXIMUM + 1];
     NameWindow names;
+    WalkBudget budget;
 } Kallsyms;
 
 typedef enum AddressForm { FORM_ABSOLUTE_PERCPU, FORM_BASE, FORM_PLACE, FORM_COUNT } AddressForm;
@@ -70,7 +74,8 @@ static bool read_name(Kallsyms *table, char text[KALLSYMS_NAME_MAXIMUM + 2])
     }
     while (length-- > 0) {
         const char *token;
-        if (!window_byte(&table->names, &byte)) {
+        /* An empty token is none: it would make a name of any length cost nothing to write. */
+        if (!window_byte(&table->names, &byte) || table->tokens[table->index[byte]] == '\0') {
             return false;
         }
         for (token = table->tokens + table->index[byte]; *token; token++) {
@@ -81,7 +86,7 @@ static bool read_name(Kallsyms *table, char text[KALLSYMS_NAME_MAXIMUM + 2])
         }
     }
     text[used] = '\0';
-    return used > 0;
+    return used > 0 && walk_budget_take(&table->budget, used);
 }
 
 static bool symbol_address(Kallsyms *table, uint32_t number, AddressForm form,
@@ -224,6 +229,7 @@ bool kallsyms_resolve(AddressSpace *space, const Vmcoreinfo *info, KallsymsWante
         wanted[i].found = false;
     }
     table->space = space;
+    table->budget = (WalkBudget){.steps = STEPS_MAXIMUM};
     if (!open_table(table, info, err) ||
         !scan_names(table, wanted, numbers, count, &text_number, err) ||
         !choose_form(table, info, text_number, &form, err)) {
