@@ -390,7 +390,17 @@ static bool keep(const Attest *a, GBytes *evidence, const uint8_t q3[MONATT_SHA2
 static GBytes *run_taken(Attest *a, MonattError *err)
 {
     uint8_t q3[MONATT_SHA256_SIZE];
+    bool used;
     a->status = a->vm->status;
+    /* Another asker may have had it while this one waited for the VM: then MR22 gets no record of a
+     * report that can never be stored. */
+    if (!store_nonce_used(a->host->store, a->nonce, &used, err)) {
+        return NULL;
+    }
+    if (used) {
+        monatt_error_set(err, MONATT_ERROR_USAGE, "nonce: was used before");
+        return NULL;
+    }
     if (!store_last_report(a->host->store, a->vm->vid, a->status.boot_seed, &a->number, a->previous,
                            err)) {
         return NULL;

@@ -232,6 +232,12 @@ static void post_attest(Call *call)
         (vm = vms_find(call->routes->vms, call->vm, &err)) != NULL) {
         evidence = attest_run(&call->routes->host, vm, bytes, bits, &err);
         vm_unref(vm);
+        /* Two askers with one nonce: only the first report of it could be stored. */
+        MonattError none = {0};
+        if (!evidence && err.code == MONATT_ERROR_USAGE &&
+            !store_nonce_used(call->routes->host.store, bytes, &used, &none)) {
+            used = false;
+        }
     }
     if (used) {
         monatt_error_set(&err, MONATT_ERROR_USAGE, "nonce: was used before");
