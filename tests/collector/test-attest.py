@@ -171,6 +171,20 @@ def check_guest(tap, ask, vm):
            "and is none of ours")
 
 
+def check_sandbox(tap, host):
+    """The daemon that answers has given up what sandbox.c says."""
+    with open(f"/proc/{host.collector.pid}/status", encoding="ascii", errors="replace") as file:
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
+    tap.is_equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"),
+                 "the daemon has no new privileges and a seccomp filter")
+    kept = sum(1 << number for number in (1, 5, 6, 7, 18, 21))  # capability.h, sandbox.c
+    for name in ("CapPrm", "CapEff", "CapInh"):
+        tap.is_equal(int(status[name], 16) & ~kept, 0, f"{name}: no capability but those needed")
+    with open(f"/proc/{host.collector.pid}/limits", encoding="ascii") as file:
+        core = [line.split()[4:6] for line in file if line.startswith("Max core file size")]
+    tap.is_equal(core, [["0", "0"]], "and writes no core file")
+
+
 def check_reset(tap, ask, vm):
     before = Evidence(ask.attest("fake").body)
     vm.reset()
@@ -202,6 +216,7 @@ def main():
         check_two(tap, ask)
         check_properties(tap, ask)
         check_guest(tap, ask, vm)
+        check_sandbox(tap, host)
         check_reset(tap, ask, vm)
         tap.ok(vm.close(), "the VM ends")
     return tap.done()
