@@ -8,11 +8,10 @@
 #include <string.h>
 #include "host-collector/errors.h"
 #include "host-collector/measure.h"
-#include "libmonatt/evidence/jose.h"
+#include "host-collector/question.h"
 #include "monatt-version.h"
 
 #define SEGMENTS_MAXIMUM 6
-#define PROPERTIES_MAXIMUM 16
 #define LOOK_DEADLINE_US (10 * G_TIME_SPAN_SECOND)
 #define TASKS_MAXIMUM 16384 /* in one answer; the report says how many there are */
 
@@ -41,26 +40,10 @@ static void get_capabilities(Call *call)
     http_answer_json(call->answer, 200, root);
 }
 
-/* 32 bytes in base64url. */
-static GBytes *read_nonce(const char *text, MonattError *err)
-{
-    GBytes *nonce =
-        text ? monatt_base64url_decode(text, strlen(text), MONATT_NONCE_SIZE, NULL) : NULL;
-    if (nonce && g_bytes_get_size(nonce) != MONATT_NONCE_SIZE) {
-        g_clear_pointer(&nonce, g_bytes_unref);
-    }
-    if (!nonce) {
-        monatt_error_set(err, MONATT_ERROR_USAGE, "nonce: must be %d bytes in base64url",
-                         MONATT_NONCE_SIZE);
-        monatt_error_hint(err, "draw %d random bytes for each question", MONATT_NONCE_SIZE);
-    }
-    return nonce;
-}
-
 static void get_session(Call *call)
 {
     MonattError err = {0};
-    g_autoptr(GBytes) nonce = read_nonce(http_query(call->request, "nonce"), &err);
+    g_autoptr(GBytes) nonce = question_nonce(http_query(call->request, "nonce"), &err);
     char *json = nonce ? session_request(call->routes->host.session, nonce, &err) : NULL;
     if (!json) {
         fail(call, &err);
@@ -179,46 +162,6 @@ static void get_tasks(Call *call)
     }
 }
 
-/* {"nonce":…,"properties":[…]}; anything else is refused, so that a typing error is seen. */
-static GBytes *read_question(const HttpRequest *request, uint32_t *ret_bits, MonattError *err)
-{
-    json_error_t where;
-    json_t *root = json_loadb((const char *)request->body->data, request->body->len,
-                              JSON_REJECT_DUPLICATES, &where);
-    const json_t *list = json_object_get(root, "properties");
-    size_t members = list ? 2 : 1;
-    GBytes *nonce = NULL;
-    uint32_t bits = list ? 0 : ATTEST_EVERYTHING;
-    bool good = true;
-    if (!json_is_object(root) || json_object_size(root) != members ||
-        !json_is_string(json_object_get(root, "nonce")) ||
-        (list && (!json_is_array(list) || json_array_size(list) < 1 ||
-                  json_array_size(list) > PROPERTIES_MAXIMUM))) {
-        monatt_error_set(err, MONATT_ERROR_FORMAT, "body: not a question");
-        monatt_error_hint(err, "{\"nonce\":\"…\",\"properties\":[\"runtime-integrity\"]}");
-        good = false;
-    }
-    for (size_t i = 0; good && i < json_array_size(list); i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        uint32_t more;
-        good = name && attest_measurements_of(name, &more);
-        if (!good) {
-            char shown[MONATT_NAME_SIZE];
-            monatt_text_printable(name ? name : "", name ? strlen(name) : 0, shown, sizeof(shown));
-            monatt_error_set(err, MONATT_ERROR_USAGE, "property '%s': is not known", shown);
-            monatt_error_hint(err, "startup-integrity, runtime-integrity …");
-        } else {
-            bits |= more;
-        }
-    }
-    if (good) {
-        nonce = read_nonce(json_string_value(json_object_get(root, "nonce")), err);
-        *ret_bits = bits;
-    }
-    json_decref(root);
-    return nonce;
-}
-
 static void post_attest(Call *call)
 {
     MonattError err = {0};
@@ -226,7 +169,8 @@ static void post_attest(Call *call)
     bool used = false;
     GBytes *evidence = NULL;
     Vm *vm = NULL;
-    g_autoptr(GBytes) nonce = read_question(call->request, &bits, &err);
+    g_autoptr(GBytes) nonce =
+        question_parse(call->request->body->data, call->request->body->len, &bits, &err);
     const uint8_t *bytes = nonce ? g_bytes_get_data(nonce, NULL) : NULL;
     if (nonce && store_nonce_used(call->routes->host.store, bytes, &used, &err) && !used &&
         (vm = vms_find(call->routes->vms, call->vm, &err)) != NULL) {
