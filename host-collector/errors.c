@@ -35,8 +35,6 @@ unsigned errors_http_status(MonattErrorCode code)
         return 403;
     case MONATT_ERROR_MISSING:
         return 404;
-    case MONATT_ERROR_LIMIT:
-        return 413;
     case MONATT_ERROR_BUSY:
         return 503;
     default:

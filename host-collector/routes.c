@@ -45,6 +45,11 @@ static void get_session(Call *call)
     MonattError err = {0};
     g_autoptr(GBytes) nonce = question_nonce(http_query(call->request, "nonce"), &err);
     char *json = nonce ? session_request(call->routes->host.session, nonce, &err) : NULL;
+    if (!json && err.code == MONATT_ERROR_MISSING) {
+        /* The host TPM, not what was asked for: the path is right, come again. */
+        http_answer_error(call->answer, 503, &err);
+        return;
+    }
     if (!json) {
         fail(call, &err);
         return;

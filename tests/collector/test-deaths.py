@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from collector_case import Ask, Host, attach, missing, paths, wait_for  # noqa: E402
-from collector_client import Evidence, decode  # noqa: E402
+from collector_client import Evidence, decode, encode  # noqa: E402
 from tap import Tap  # noqa: E402
 
 MR_TASKS = 19
@@ -158,6 +158,9 @@ def check_host_tpm(tap, host, ask):
     answer = ask.attest("fake")
     tap.ok(answer.status in (500, 503) and answer.error["hint"],
            "host TPM killed: no evidence, a reason and a hint", answer)
+    answer = ask.get("/v1/session?nonce=" + encode(bytes(32)))
+    tap.ok(answer.status == 503 and "--host-tpm" in answer.error["hint"],
+           "nor a session: come again", answer)
     host.children.remove(host.tpm)
     host.tpm = None
     for name in ("tpm.sock", "tpm.sock.ctrl"):
