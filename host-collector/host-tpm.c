@@ -129,7 +129,13 @@ static bool host_tpm_do_create(HostTpm *tpm, HostTpmJob *job)
 {
     uint32_t handle = 0;
     size_t at = HOST_TPM_KEYS;
+    MonattError lost = {0};
 
+    /* A key that is made on a TPM that was reset meanwhile may get a lost key's handle. */
+    if (tpm->link && !tpm_link_check(tpm->link, &lost)) {
+        monatt_log_warning("%s", lost.message);
+        host_tpm_lose_link(tpm);
+    }
     if (!tpm->link) {
         tpm->link = tpm_link_open(tpm->tcti, &job->err);
         if (!tpm->link) {

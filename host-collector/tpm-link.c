@@ -29,6 +29,7 @@ struct TpmLink {
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;
     bool alive;
+    uint32_t reset_count; /* of the TPM, when this link was opened */
     bool have_values;
     uint8_t values[TPM_LINK_PCRS][MONATT_SHA256_SIZE]; /* as read last */
 };
@@ -82,6 +83,36 @@ static void tpm_link_flush_stale(TpmLink *link)
     Esys_Free(data);
 }
 
+/* TPM 2.0 Part 3, 29.1 TPM2_ReadClock */
+static bool tpm_link_read_resets(TpmLink *link, uint32_t *ret_count, MonattError *err)
+{
+    TPMS_TIME_INFO *now = NULL;
+    TSS2_RC code = Esys_ReadClock(link->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &now);
+
+    if (code != TSS2_RC_SUCCESS) {
+        return tpm_link_fail(link, code, "clock", err);
+    }
+    *ret_count = now->clockInfo.resetCount;
+    Esys_Free(now);
+    return true;
+}
+
+bool tpm_link_check(TpmLink *link, MonattError *err)
+{
+    uint32_t count;
+
+    if (!tpm_link_read_resets(link, &count, err)) {
+        link->alive = false;
+        return false;
+    }
+    if (count != link->reset_count) {
+        link->alive = false;
+        monatt_error_set(err, MONATT_ERROR_TPM, "host TPM: was reset, its session keys are gone");
+        return monatt_error_hint(err, "the session is over: run 'monatt ca enrol' again");
+    }
+    return true;
+}
+
 TpmLink *tpm_link_open(const char *tcti, MonattError *err)
 {
     TpmLink *link = g_new0(TpmLink, 1);
@@ -106,6 +137,10 @@ TpmLink *tpm_link_open(const char *tcti, MonattError *err)
     }
     if (code != TSS2_RC_SUCCESS) {
         tpm_link_fail(link, code, "start", err);
+        tpm_link_close(link);
+        return NULL;
+    }
+    if (!tpm_link_read_resets(link, &link->reset_count, err)) {
         tpm_link_close(link);
         return NULL;
     }

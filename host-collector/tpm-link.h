@@ -27,6 +27,10 @@ void tpm_link_close(TpmLink *link);
 /* False after an error that means the TPM or the connection is not what it was: every key made
  * over this link is lost, close it. */
 bool tpm_link_alive(const TpmLink *link);
+/* Asks the TPM whether it was reset since the link was opened; false: not alive any more.  A TPM
+ * that came back gives the handles of lost keys to new ones: without this, letting go of a lost key
+ * would flush another. */
+bool tpm_link_check(TpmLink *link, MonattError *err) MONATT_MUST_CHECK;
 /* ret_key: a handle for the calls below; ret_public: TPMT_PUBLIC, marshalled. */
 bool tpm_link_create_key(TpmLink *link, uint32_t *ret_key, GBytes **ret_public,
                          MonattError *err) MONATT_MUST_CHECK;

@@ -151,21 +151,35 @@ def check_swtpm(tap, ask, vm):
     tap.ok(after.claims["bootseed"] != before.claims["bootseed"], "the VM's reset mends it")
 
 
-def check_host_tpm(tap, host, ask):
-    again(ask)
+def kill_tpm(host):
     host.tpm.kill()
     host.tpm.wait()
+    host.children.remove(host.tpm)
+    host.tpm = None
+    for name in ("tpm.sock", "tpm.sock.ctrl"):
+        if os.path.exists(f"{host.folder}/{name}"):
+            os.unlink(f"{host.folder}/{name}")
+
+
+def check_host_tpm_back(tap, host, ask):
+    """It dies and is back before anybody needed it: new keys get the handles of the lost ones."""
+    again(ask)
+    kill_tpm(host)
+    host.start_tpm()
+    host.monatt("ca", "enrol", "--ca", host.ca)
+    answer = ask.attest("fake")
+    tap.is_equal(answer.status, 200, "host TPM back unnoticed: one new session is enough")
+
+
+def check_host_tpm(tap, host, ask):
+    again(ask)
+    kill_tpm(host)
     answer = ask.attest("fake")
     tap.ok(answer.status in (500, 503) and answer.error["hint"],
            "host TPM killed: no evidence, a reason and a hint", answer)
     answer = ask.get("/v1/session?nonce=" + encode(bytes(32)))
     tap.ok(answer.status == 503 and "--host-tpm" in answer.error["hint"],
            "nor a session: come again", answer)
-    host.children.remove(host.tpm)
-    host.tpm = None
-    for name in ("tpm.sock", "tpm.sock.ctrl"):
-        if os.path.exists(f"{host.folder}/{name}"):
-            os.unlink(f"{host.folder}/{name}")
     kill_collector(host)
     host.start_collector()  # a TPM, a collector, a session
     tap.is_equal(again(ask).status, 200, "both back and certified: evidence again")
@@ -255,6 +269,7 @@ def main():
         check_acknowledged(tap, host, ask)
         check_bad_worker(tap, host, ask)
         check_swtpm(tap, ask, vm)
+        check_host_tpm_back(tap, host, ask)
         check_host_tpm(tap, host, ask)
         check_no_session(tap, host, ask)
         check_start(tap, host)

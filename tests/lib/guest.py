@@ -225,17 +225,21 @@ class Host(Cleaner):
     def environment(self):
         return {**os.environ, "MONATT_RUN_DIR": self.run, "MONATT_STATE_DIR": self.state}
 
+    def start_tpm(self):
+        """Also once more, after it was killed: its state stays, its transient keys do not."""
+        os.makedirs(f"{self.folder}/tpm", exist_ok=True)
+        self.tpm = self.start(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}/tpm", "--server",
+             f"type=unixio,path={self.folder}/tpm.sock", "--ctrl",
+             f"type=unixio,path={self.folder}/tpm.sock.ctrl", "--flags",
+             "not-need-init,startup-clear"], self.log("host-tpm"))
+        wait_for(lambda: os.path.exists(f"{self.folder}/tpm.sock"), "host TPM",
+                 alive=self.tpm)
+
     def start_collector(self):
         """Also once more, after it was killed: the software TPM and the CA stay."""
         if self.tpm is None:
-            os.makedirs(f"{self.folder}/tpm", exist_ok=True)
-            self.tpm = self.start(
-                ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}/tpm", "--server",
-                 f"type=unixio,path={self.folder}/tpm.sock", "--ctrl",
-                 f"type=unixio,path={self.folder}/tpm.sock.ctrl", "--flags",
-                 "not-need-init,startup-clear"], self.log("host-tpm"))
-            wait_for(lambda: os.path.exists(f"{self.folder}/tpm.sock"), "host TPM",
-                     alive=self.tpm)
+            self.start_tpm()
         self.collector = self.start(
             [paths.COLLECTORD, "--run-dir", self.run, "--state-dir", self.state, "--host-id",
              "test-host", "--host-tpm", f"swtpm:path={self.folder}/tpm.sock", "--worker",
