@@ -3,8 +3,9 @@
 #
 # guest-agent.sh - the first process of a test's guest: runs what guest.py sends
 #
-# On the second serial port: a line of base64 (a shell command) comes in, one line "status
-# base64(stdout) base64(stderr)" goes out; "-" stands for nothing.  Test only: it obeys anyone.
+# On the second serial port: a line "length base64" (a shell command) comes in, one line "status
+# base64(stdout) base64(stderr)" goes out; "-" stands for nothing.  A line that lost characters, as a
+# serial port may under load, is answered "again - -".  Test only: it obeys anyone.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox --install -s
 mount -t proc proc /proc
@@ -20,7 +21,11 @@ encode() {
     if [ -s "$1" ]; then base64 -w 0 "$1"; else printf -; fi
 }
 echo "agent ready" >&3
-while read -r line <&3; do
+while read -r length line <&3; do
+    if [ "${#line}" != "$length" ]; then
+        echo "again - -" >&3
+        continue
+    fi
     printf %s "$line" | base64 -d >/tmp/command
     # In a shell of its own: "exit" and "cd" in a command end with it.
     sh /tmp/command >/tmp/out 2>/tmp/err </dev/null 3>&-

@@ -40,6 +40,7 @@ COMMAND_PATIENCE_S = 120
 START_PATIENCE_S = 60
 DEVICE_END_PATIENCE_S = 10
 CONSOLE_LINES = 50
+SEND_TRIES = 5            # of a command whose line the serial port cut short
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -440,10 +441,17 @@ class Guest(Cleaner):
         while not self.line(seconds).endswith(b"agent ready"):
             pass
 
+    def send(self, command):
+        encoded = base64.b64encode(command.encode())
+        self.agent.sendall(b"%d %s\n" % (len(encoded), encoded))
+
     def run(self, command, check=True, seconds=COMMAND_PATIENCE_S):
         """Runs a shell command in the guest."""
-        self.agent.sendall(base64.b64encode(command.encode()) + b"\n")
-        line = self.line(seconds)
+        line = b"again - -"
+        for _ in range(SEND_TRIES):
+            if line == b"again - -":
+                self.send(command)
+                line = self.line(seconds)
         try:
             status, out, err = line.split(b" ")
             result = Result(int(status), *[b"" if text == b"-" else
@@ -483,7 +491,7 @@ class Guest(Cleaner):
             self.buffer = b""
             self.qmp("system_reset")
         else:
-            self.agent.sendall(base64.b64encode(b"reboot -f") + b"\n")
+            self.send("reboot -f")
         self.wait_ready()
 
     @property
