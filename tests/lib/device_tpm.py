@@ -7,6 +7,7 @@ device that is stopped by a signal is killed by the attach service.)  Run as a p
 other end of tpm2-tss's "cmd" TCTI: commands from stdin go to descriptor N, answers to stdout.
 """
 import ctypes
+import errno
 import os
 import re
 import socket
@@ -28,9 +29,14 @@ def borrow(pid, tpm_path):
     process = os.pidfd_open(pid)
     try:
         for number in sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd")):
-            if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
-                continue
+            try:
+                if not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
+                    continue
+            except FileNotFoundError:
+                continue  # closed since the list was read
             fd = libc.syscall(SYS_PIDFD_GETFD, process, number, 0)
+            if fd < 0 and ctypes.get_errno() == errno.EBADF:
+                continue
             if fd < 0:
                 raise Missing(f"pidfd_getfd ({os.strerror(ctypes.get_errno())})")
             sock = socket.socket(fileno=fd)
