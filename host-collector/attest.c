@@ -121,7 +121,7 @@ static GBytes *read_public(const uint8_t *bytes, size_t size, MonattError *err)
     uint16_t inside;
     const uint8_t *area;
     monatt_reader_init(&r, "device's key", bytes, size, err);
-    if (!monatt_reader_u16_be(&r, &inside) || !monatt_reader_bytes(&r, inside, &area) ||
+    if (!monatt_reader_sized_u16_be(&r, MONATT_PUBLIC_MAXIMUM, &area, &inside) ||
         !monatt_reader_finish(&r)) {
         return NULL;
     }
@@ -187,28 +187,14 @@ static bool add_measurement(MonattClaims *claims, const char *kind, uint8_t inde
                             const LedgerRange *range, GBytes *log, MonattError *err)
 {
     MonattMeasurement *m = &claims->m[claims->m_count++];
-    MonattReader r;
     gsize size;
-    const uint8_t *data = g_bytes_get_data(log, &size);
-    g_autoptr(GByteArray) records = g_byte_array_new();
+    const void *data = g_bytes_get_data(log, &size);
     g_strlcpy(m->kind, kind, sizeof(m->kind));
     m->index = index;
     m->first = range->first;
     m->last = range->last;
-    monatt_reader_init(&r, "event log", data, size, err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (range->first <= range->last && monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        size_t start = r.position;
-        if (!monatt_cel_next(&r, &entry)) {
-            return false;
-        }
-        if (entry.index == index && entry.number >= range->first && entry.number <= range->last) {
-            g_byte_array_append(records, data + start, (guint)(r.position - start));
-        }
-    }
-    return monatt_suite_hash(SESSION_SUITE, records->data, records->len, m->digest) ||
-           monatt_error_set(err, MONATT_ERROR_INTERNAL, "libcrypto cannot hash");
+    return monatt_cel_range_digest(data, size, index, range->first, range->last,
+                                   monatt_suite_bank(SESSION_SUITE), m->digest, err);
 }
 
 static GBytes *build_claims(Attest *a, GBytes *log, uint64_t records, MonattError *err)

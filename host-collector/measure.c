@@ -346,13 +346,10 @@ static bool record_summary(Vm *vm, const MonattTasksSummaryPayload *summary, uin
         .t1_ns = t1,
         .flags = (read < wanted ? MONATT_RECORD_PARTIAL : 0) |
                  (summary->reason == MONATT_REASON_TORN ? MONATT_RECORD_TORN : 0),
-        .coverage_ppm = wanted > 0 ? MONATT_COVERAGE_WHOLE / wanted * read : 0,
+        .coverage_ppm = wanted > 0 ? MONATT_COVERAGE_WHOLE * read / wanted : 0,
         .encode = encode_summary,
         .payload = summary,
     };
-    if (wanted > 0 && read == wanted) {
-        record.coverage_ppm = MONATT_COVERAGE_WHOLE;
-    }
     return vm_record(vm, &record, err);
 }
 

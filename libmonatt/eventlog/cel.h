@@ -46,6 +46,13 @@ bool monatt_cel_encode(const MonattCelEntry *entry, void *buffer, size_t capacit
 /* Reads the next entry; content points into the reader's bytes. */
 bool monatt_cel_next(MonattReader *r, MonattCelEntry *ret_entry) MONATT_MUST_CHECK;
 
+/* H over the encoded entries of one register from record first to last, inclusive (first > last:
+ * over nothing); bank: MONATT_ALG_SHA256 or MONATT_ALG_SHA384, whose digest fits ret_digest.
+ * Errors of monatt_cel_next(); INTERNAL when libcrypto cannot hash. */
+bool monatt_cel_range_digest(const void *log, size_t size, uint32_t index, uint64_t first,
+                             uint64_t last, uint16_t bank, uint8_t *ret_digest,
+                             MonattError *err) MONATT_MUST_CHECK;
+
 /* Replay (needs OpenSSL's libcrypto). */
 typedef struct MonattCelReplay {
     uint8_t sha256[MONATT_REGISTER_COUNT][MONATT_SHA256_SIZE];

@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (good) {
         uint8_t digest[MONATT_SUITE_DIGEST_MAXIMUM];
-        if (!monatt_log_facts_digest(data, size, &claims.m[0], "S256", digest, &err)) {
+        if (!monatt_cel_range_digest(data, size, claims.m[0].index, claims.m[0].first,
+                                     claims.m[0].last, MONATT_ALG_SHA256, digest, &err)) {
             abort();
         }
         judge(&a, MONATT_PROPERTY_STARTUP, rule_startup);

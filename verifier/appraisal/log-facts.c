@@ -7,7 +7,6 @@
  */
 #include "verifier/appraisal/log-facts.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include "libmonatt/eventlog/cel.h"
 
@@ -194,28 +193,4 @@ bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t siz
         sequences[entry.index]++;
     }
     return true;
-}
-
-bool monatt_log_facts_digest(const void *log, size_t size, const MonattMeasurement *m,
-                             const char *suite, uint8_t *ret_digest, MonattError *err)
-{
-    MonattReader r;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = context != NULL && EVP_DigestInit_ex(context, monatt_suite_md(suite), NULL) == 1;
-    monatt_reader_init(&r, "event log", log, size, err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (good && monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        size_t start = r.position;
-        if (!monatt_cel_next(&r, &entry)) {
-            EVP_MD_CTX_free(context);
-            return false;
-        }
-        if (entry.index == m->index && entry.number >= m->first && entry.number <= m->last) {
-            good = EVP_DigestUpdate(context, r.bytes + start, r.position - start) == 1;
-        }
-    }
-    good = good && EVP_DigestFinal_ex(context, ret_digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return good || monatt_error_set(err, MONATT_ERROR_INTERNAL, "event log: libcrypto cannot hash");
 }

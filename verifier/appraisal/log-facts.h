@@ -63,10 +63,6 @@ void monatt_log_facts_clear(MonattLogFacts *facts);
 bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t size,
                               const uint8_t vid[MONATT_UUID_SIZE], uint64_t boot_count,
                               MonattError *err) MONATT_MUST_CHECK;
-/* H over the encoded entries of m's register from record m->first to m->last. */
-bool monatt_log_facts_digest(const void *log, size_t size, const MonattMeasurement *m,
-                             const char *suite, uint8_t *ret_digest,
-                             MonattError *err) MONATT_MUST_CHECK;
 
 G_END_DECLS
 

@@ -161,7 +161,8 @@ gboolean step_measurements(MonattAppraisal *a, GError **error)
             return refuse(error, "measurement '%s': claims and report record name other records",
                           m->kind);
         }
-        if (!monatt_log_facts_digest(log, size, m, a->suite, digest, &err)) {
+        if (!monatt_cel_range_digest(log, size, m->index, m->first, m->last,
+                                     monatt_suite_bank(a->suite), digest, &err)) {
             return monatt_error_to_gerror(&err, error);
         }
         if (!monatt_bytes_equal(digest, m->digest, a->digest_size)) {
