@@ -20,7 +20,6 @@ from guest import Guest  # noqa: E402
 from tap import Tap  # noqa: E402
 
 MEASURE = paths.build("tests", "mutators", "measure-tasks")
-MUTATE = paths.build("tests", "mutators", "monatt-mutate")
 STORM = paths.build("tests", "guest", "fork-storm")
 MEASUREMENTS = 20       # of the storm; more with MONATT_MEASUREMENTS
 GAP_S = 0.3
@@ -37,19 +36,6 @@ def measure(guest, *words, count=1):
     if done.returncode != 0:
         raise RuntimeError(f"measure-tasks: {done.returncode}: {done.stderr.strip()}")
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def mutate(guest, *words):
-    """While the guest stands: the mutator cannot take the kernel's locks."""
-    guest.qmp("stop")
-    try:
-        done = subprocess.run([MUTATE, "--qemu", str(guest.process.pid), *words],
-                              capture_output=True, text=True, timeout=60)
-    finally:
-        guest.qmp("cont")
-    if done.returncode != 0:
-        raise RuntimeError(f"monatt-mutate {' '.join(words)}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
 
 
 def check_same(tap, guest):
@@ -92,7 +78,7 @@ def check_storm(tap, guest):
 def check_hidden(tap, guest):
     victim, neighbour = guest.spawn("sleep 77777"), guest.spawn("sleep 77777")
     for way, absent in (("list", VIEW_LIST), ("idr", VIEW_IDR), ("list+idr", VIEW_LIST | VIEW_IDR)):
-        mutate(guest, "hide", str(victim), "--from", way)
+        guest.mutate("hide", str(victim), "--from", way)
         for number, report in enumerate(measure(guest, "--deadline", "8000", count=2), 1):
             found = report["found"]
             tap.ok(len(found) == 1 and found[0]["pid"] == victim and
@@ -102,16 +88,16 @@ def check_hidden(tap, guest):
         # By reading the directory, as ps does: a name looked up before stays in a cache.
         inside = guest.run(f"ls /proc | grep -qx {victim}", check=False).status == 0
         tap.is_equal(inside, way == "list", f"hidden from {way}: ps in the guest sees it or not")
-        mutate(guest, "unhide", str(victim))
+        guest.mutate("unhide", str(victim))
         report = measure(guest, "--deadline", "8000")[0]
         tap.ok(report["findings"] == 0 and report["reason"] == WHOLE,
                f"put back from {way}: no finding", report)
-    mutate(guest, "hide", str(victim), "--from", "list+idr")
-    mutate(guest, "hide", str(neighbour), "--from", "list")
+    guest.mutate("hide", str(victim), "--from", "list+idr")
+    guest.mutate("hide", str(neighbour), "--from", "list")
     found = measure(guest, "--deadline", "8000")[0]["found"]
     tap.is_equal({finding["pid"] for finding in found}, {victim, neighbour}, "two are both named")
-    mutate(guest, "unhide", str(victim))
-    mutate(guest, "unhide", str(neighbour))
+    guest.mutate("unhide", str(victim))
+    guest.mutate("unhide", str(neighbour))
     guest.run(f"kill {victim} {neighbour}")
     tap.is_equal(guest.run(f"sleep 1; ls /proc | grep -qx {victim}", check=False).status, 1,
                  "put back, it ends as any process")
@@ -120,7 +106,7 @@ def check_hidden(tap, guest):
 def check_stopped(tap, guest):
     """A guest that stands still has neither run nor hidden anything since."""
     victim = guest.spawn("sleep 77777")
-    mutate(guest, "hide", str(victim), "--from", "list")
+    guest.mutate("hide", str(victim), "--from", "list")
     guest.qmp("stop")
     report = measure(guest, "--deadline", "1000")[0]
     guest.qmp("cont")
@@ -128,13 +114,13 @@ def check_stopped(tap, guest):
            "a paused guest: unsettled, no finding and not clean", report)
     report = measure(guest, "--deadline", "8000")[0]
     tap.is_equal([finding["pid"] for finding in report["found"]], [victim], "it runs: found")
-    mutate(guest, "unhide", str(victim))
+    guest.mutate("unhide", str(victim))
     guest.run(f"kill {victim}")
 
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(MEASURE, MUTATE, STORM, paths.WORKER)
+    lacking = guest_library.missing() or paths.missing(MEASURE, paths.MUTATE, STORM, paths.WORKER)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     with tap, Guest(vcpus=2, add=[f"{STORM}:/fork-storm"]) as guest:

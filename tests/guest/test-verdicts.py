@@ -8,7 +8,6 @@ module or by writing the guest's RAM from outside, and a boot with another comma
 import json
 import os
 import re
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,7 +18,6 @@ import rootkit  # noqa: E402
 from guest import Guest, Host  # noqa: E402
 from tap import Tap  # noqa: E402
 
-MUTATE = paths.build("tests", "mutators", "monatt-mutate")
 HEALTHY, REFUSED, COMPROMISED, UNKNOWN = 0, 3, 4, 6
 
 
@@ -85,27 +83,15 @@ def check_hidden(tap, host, guest, reference):
     kit.show(second)
 
 
-def mutate(guest, *words):
-    """From the host, while the guest stands: the mutator cannot take the kernel's locks."""
-    guest.qmp("stop")
-    try:
-        done = subprocess.run([MUTATE, "--qemu", str(guest.process.pid), *words],
-                              capture_output=True, text=True, timeout=60)
-    finally:
-        guest.qmp("cont")
-    if done.returncode != 0:
-        raise RuntimeError(f"monatt-mutate {' '.join(words)}: {done.stderr.strip()}")
-
-
 def check_mutated(tap, host, guest, reference):
     """The same by writing the guest's RAM from outside, as a rootkit would from inside."""
     pid = guest.spawn("/tmp/evil-daemon")
     for way, what in (("list", "the task list"), ("list+idr", "task list and PID IDR")):
-        mutate(guest, "hide", str(pid), "--from", way)
+        guest.mutate("hide", str(pid), "--from", way)
         result = judge(host, guest.name, reference)
         tap.ok(result.status == COMPROMISED and names(result, pid, "evil-daemon"),
                f"unlinked from outside from {what}: exit 4, pid and command are named", result)
-        mutate(guest, "unhide", str(pid))
+        guest.mutate("unhide", str(pid))
         result = judge(host, guest.name, reference)
         tap.is_equal(result.status, HEALTHY, f"put back into {what} from outside: exit 0")
     guest.run(f"kill {pid}")
@@ -153,7 +139,7 @@ def check_changed(tap, host, reference, vid, name, item, **changed):
 def main():
     tap = Tap()
     lacking = guest_library.missing() or paths.missing(paths.COLLECTORD, paths.WORKER, paths.MONATT,
-                                                        MUTATE)
+                                                        paths.MUTATE)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     module, why = None, ""

@@ -26,6 +26,7 @@ COLLECTORD = build("host-collector", "monatt-collectord")
 WORKER = build("host-collector", "worker", "monatt-worker")
 MONATT = build("verifier", "monatt")
 PLUGIN = build("qemu-plugin", "libmonatt-plugin.so")
+MUTATE = build("tests", "mutators", "monatt-mutate")
 QEMU = "qemu-system-x86_64"
 
 
