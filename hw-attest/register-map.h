@@ -29,9 +29,19 @@
 #define MONATT_REG_DATA_SIZE 0x01c        /* RW u32, bytes of the data window a command uses */
 #define MONATT_REG_PENDING 0x020          /* RO u32, extends that swtpm has not confirmed yet */
 #define MONATT_REG_BOOT_COUNT 0x024       /* RO u32, low half of the device TPM's reset count */
-#define MONATT_REG_INTERRUPT_STATUS 0x028 /* RW1C u32, reserved: reads 0 */
-#define MONATT_REG_INTERRUPT_ENABLE 0x02c /* RW u32, reserved: reads 0 */
+#define MONATT_REG_INTERRUPT_STATUS 0x028 /* RW1C u32, MONATT_INTERRUPT_* */
+#define MONATT_REG_INTERRUPT_ENABLE 0x02c /* RW u32, MONATT_INTERRUPT_* */
 #define MONATT_REG_NONCE 0x040            /* RO 32 bytes, binds the guest's process list */
+#define MONATT_REG_RING_ADDRESS 0x060     /* RW u64, guest-physical, multiple of a page */
+#define MONATT_REG_RING_SLOTS 0x068       /* RW u32, power of two */
+#define MONATT_REG_RING_CONTROL 0x06c     /* RW u32, 1 on, 0 off; reads MONATT_RING_OFF... */
+#define MONATT_REG_DOORBELL 0x070         /* WO u32, any value: look at the ring */
+#define MONATT_REG_RING_ERROR 0x074       /* RO u32, MONATT_ERR_*: why the ring is not on */
+#define MONATT_REG_SHADOW_ADDRESS 0x078   /* RW u64, guest-physical, multiple of a page */
+#define MONATT_REG_SHADOW_CONTROL 0x080   /* RW u32, as MONATT_REG_RING_CONTROL */
+#define MONATT_REG_REPORT_STATE 0x084     /* RO u32, MONATT_REPORT_* */
+#define MONATT_REG_REPORT_SIZE 0x088      /* RO u32, bytes of the report */
+#define MONATT_REG_REPORT_OFFSET 0x08c    /* RW u32, where MONATT_CMD_REPORT_READ reads */
 #define MONATT_REG_DATA 0x400             /* RW 1 KiB data window */
 #define MONATT_DATA_SIZE 0x400
 
@@ -40,6 +50,10 @@
 #define MONATT_CAP_SHA256 0x00000001
 #define MONATT_CAP_SHA384 0x00000002
 #define MONATT_CAP_PROCESS_LIST 0x00000004
+#define MONATT_CAP_RING 0x00000008
+#define MONATT_CAP_SHADOW 0x00000010
+#define MONATT_CAP_INTERRUPT 0x00000020 /* only where the wire has a safe one */
+#define MONATT_CAP_REPORT 0x00000040
 
 #define MONATT_STATUS_READY 0x00000001 /* extends are taken */
 #define MONATT_STATUS_BUSY 0x00000002  /* the pipe is full or a reset is under way: ask again */
@@ -58,6 +72,13 @@
 #define MONATT_CMD_LIST_BEGIN 0x00000010
 #define MONATT_CMD_LIST_APPEND 0x00000011
 #define MONATT_CMD_LIST_END 0x00000012
+/*
+ * Evidence about this VM from the host.  BEGIN: the window holds the question, 1 to 64 bytes
+ * (DATA_SIZE); an earlier report is dropped.  READ: fills the window with up to its size from
+ * REPORT_OFFSET on, DATA_SIZE becomes the number of bytes.
+ */
+#define MONATT_CMD_REPORT_BEGIN 0x00000020
+#define MONATT_CMD_REPORT_READ 0x00000021
 
 #define MONATT_ERR_NONE 0
 #define MONATT_ERR_COMMAND 1  /* no such command */
@@ -68,6 +89,19 @@
 #define MONATT_ERR_FAULT 6    /* nothing was done: see STATUS */
 #define MONATT_ERR_SEQUENCE 7 /* APPEND or END without BEGIN */
 #define MONATT_ERR_FULL 8     /* the guest's share of this boot's log is used up */
+#define MONATT_ERR_ADDRESS 9  /* not guest RAM, not aligned, or bus mastering is off */
+
+#define MONATT_INTERRUPT_RING 0x00000001 /* slots were consumed */
+
+/* What the CONTROL registers read. */
+#define MONATT_RING_OFF 0
+#define MONATT_RING_ON 1
+#define MONATT_RING_FAULT 2 /* off, and REG_RING_ERROR says why */
+
+#define MONATT_REPORT_NONE 0
+#define MONATT_REPORT_WAITING 1 /* the host makes it */
+#define MONATT_REPORT_READY 2   /* REPORT_SIZE bytes can be read */
+#define MONATT_REPORT_REFUSED 3 /* the host gives none now */
 
 /*
  * BAR2: all registers, read-only.  Read SEQUENCE, the entry, SEQUENCE again; when the two differ
@@ -81,5 +115,50 @@
 #define MONATT_ENTRY_SHA384 0x20  /* 48 bytes */
 #define MONATT_ENTRY_EXTENDS 0x50 /* u64, extends since the VM's reset */
 #define MONATT_ENTRY_SYNCED 0x58  /* u64, of those, confirmed by the device TPM */
+
+/*
+ * The submission ring: one area of guest RAM, a header page, then SLOTS slots.  The guest fills
+ * slot PRODUCED mod SLOTS, then counts PRODUCED up, then rings the doorbell if WANT_DOORBELL is
+ * set.  The device does the slots in order and counts CONSUMED up.  Both run freely (mod 2^32).
+ */
+#define MONATT_RING_SLOTS_MINIMUM 16
+#define MONATT_RING_SLOTS_MAXIMUM 1024
+#define MONATT_RING_HEADER_SIZE 0x1000
+#define MONATT_RING_SLOT_SIZE 0x480
+
+/* The header */
+#define MONATT_RING_PRODUCED 0x000       /* RW u32, slots handed over */
+#define MONATT_RING_GUEST_FLAGS 0x004    /* RW u32, MONATT_RING_WANT_INTERRUPT */
+#define MONATT_RING_CONSUMED 0x040       /* RO u32, slots done */
+#define MONATT_RING_DEVICE_FLAGS 0x044   /* RO u32, the other MONATT_RING_ flags */
+#define MONATT_RING_RECORDS 0x048        /* RO u64, records of this boot's log, all parties' */
+#define MONATT_RING_RECORDS_SYNCED 0x050 /* RO u64, of those, confirmed; may lag */
+
+#define MONATT_RING_WANT_INTERRUPT 0x00000001 /* in GUEST_FLAGS */
+#define MONATT_RING_WANT_DOORBELL 0x00000001  /* in DEVICE_FLAGS: the device sleeps */
+#define MONATT_RING_FAULTED 0x00000002        /* off, see REG_RING_ERROR */
+#define MONATT_RING_BUSY 0x00000004           /* the TPM is behind: slots wait */
+
+/* A slot */
+#define MONATT_SLOT_OPERATION 0x000 /* RW u16, MONATT_RING_EXTEND... */
+#define MONATT_SLOT_REGISTER 0x002  /* RW u16, index */
+#define MONATT_SLOT_BANKS 0x004     /* RW u16, MONATT_SLOT_BANK_* */
+#define MONATT_SLOT_SIZE 0x006      /* RW u16, bytes of content */
+#define MONATT_SLOT_OFFSET 0x008    /* RW u32, of the report */
+#define MONATT_SLOT_RESULT 0x00c    /* RO u32, MONATT_ERR_* */
+#define MONATT_SLOT_RECORD 0x010    /* RO u64, the record's number in the log */
+#define MONATT_SLOT_SHA256 0x020    /* RW 32 bytes */
+#define MONATT_SLOT_SHA384 0x040    /* RW 48 bytes */
+#define MONATT_SLOT_CONTENT 0x080   /* RW 1 KiB */
+
+#define MONATT_RING_EXTEND 1      /* REGISTER, BANKS, digests, SIZE bytes of content */
+#define MONATT_RING_RESET 2       /* REGISTER: as MONATT_CMD_RESET_REGISTER */
+#define MONATT_RING_REPORT_READ 3 /* OFFSET: the device fills CONTENT and SIZE */
+
+#define MONATT_SLOT_BANK_SHA256 0x0001
+#define MONATT_SLOT_BANK_SHA384 0x0002
+
+/* The shadow page: BAR2's layout in a page of guest RAM, written by the device. */
+#define MONATT_SHADOW_SIZE 0x1000
 
 #endif
