@@ -258,6 +258,11 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
         monatt_control_message_clear(&message);
         return false;
     }
+    if (request.wire != MONATT_WIRE_MPQEMU) {
+        monatt_control_message_clear(&message);
+        return monatt_error_set(err, MONATT_ERROR_MISSING, "attach: '%s': no vfio-user wire yet",
+                                request.name);
+    }
     memcpy(device->vid, request.vid, sizeof(device->vid));
     memcpy(device->name, request.name, sizeof(device->name));
     device->accelerator = request.accelerator;
@@ -316,13 +321,14 @@ static bool start_threads(Vm *vm, MonattError *err)
 
 static bool answer(Vm *vm, int connection, MonattError *err)
 {
-    uint8_t payload[8];
+    uint8_t payload[8 + 2 + MONATT_WIRE_PATH_SIZE];
+    MonattAttachAnswer attached = {.ring_size = vm->device->ring_size};
     MonattWriter w;
     int fds[2] = {vm->wire_peer_fd, vm->device->ring_fd};
     monatt_writer_init(&w, payload, sizeof(payload));
-    monatt_writer_u64_be(&w, vm->device->ring_size);
+    monatt_attach_answer_encode(&w, &attached);
     return monatt_control_send(connection, MONATT_CONTROL_ATTACH | MONATT_CONTROL_ANSWER,
-                               vm->request_id, payload, sizeof(payload), fds,
+                               vm->request_id, payload, w.size, fds,
                                vm->device->ring_fd >= 0 ? 2 : 1, err);
 }
 

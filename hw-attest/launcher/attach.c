@@ -48,24 +48,31 @@ static bool attach_inherit(int fd, MonattError *err)
                                       : monatt_error_set_errno(err, errno, "attach: descriptor");
 }
 
-static bool attach_take_answer(MonattControlMessage *answer, bool want_plugin, Attachment *ret,
-                               MonattError *err)
+static bool attach_take_answer(MonattControlMessage *answer, MonattAttachWire wire,
+                               bool want_plugin, Attachment *ret, MonattError *err)
 {
-    MonattReader r;
-    uint64_t ring_size;
-    monatt_reader_init(&r, "attach answer", answer->payload, answer->payload_size, err);
-    if (!monatt_reader_u64_be(&r, &ring_size) || !monatt_reader_finish(&r)) {
+    MonattAttachAnswer got;
+    bool by_path = wire == MONATT_WIRE_VFIO_USER;
+    size_t expected = (by_path ? 0U : 1U) + (want_plugin ? 1U : 0U);
+    if (!monatt_attach_answer_decode(answer->payload, answer->payload_size, &got, err)) {
         return false;
     }
-    if (answer->fd_count != (want_plugin ? 2U : 1U)) {
-        return monatt_error_set(err, MONATT_ERROR_PEER,
-                                "attach service: gave %zu descriptors of %d", answer->fd_count,
-                                want_plugin ? 2 : 1);
+    if (by_path != (got.wire_path[0] != '\0')) {
+        return monatt_error_set(
+            err, MONATT_ERROR_PEER,
+            "attach service: answered for another wire: one of another version?");
     }
-    ret->wire_fd = answer->fds[0];
-    ret->ring_fd = want_plugin ? answer->fds[1] : -1;
+    if (answer->fd_count != expected) {
+        return monatt_error_set(err, MONATT_ERROR_PEER,
+                                "attach service: gave %zu descriptors of %zu", answer->fd_count,
+                                expected);
+    }
+    size_t next = 0;
+    memcpy(ret->wire_path, got.wire_path, sizeof(ret->wire_path));
+    ret->wire_fd = by_path ? -1 : answer->fds[next++];
+    ret->ring_fd = want_plugin ? answer->fds[next] : -1;
     answer->fd_count = 0; /* ours now */
-    return attach_inherit(ret->wire_fd, err) &&
+    return (ret->wire_fd < 0 || attach_inherit(ret->wire_fd, err)) &&
            (ret->ring_fd < 0 || attach_inherit(ret->ring_fd, err)) &&
            attach_inherit(ret->monitor_fd, err);
 }
@@ -83,6 +90,7 @@ bool attach_request(int fd, const Machine *machine, const Measure *measure, bool
     memcpy(request.name, machine->name, sizeof(request.name));
     request.accelerator = (uint8_t)machine->accelerator;
     request.want_plugin = want_plugin;
+    request.wire = (uint8_t)machine->wire;
     request.vcpus = machine->vcpus;
     request.item_count = (uint32_t)measure->count;
     memcpy(request.items, measure->items, sizeof(request.items));
@@ -109,7 +117,7 @@ bool attach_request(int fd, const Machine *machine, const Measure *measure, bool
         }
         return false;
     }
-    good = attach_take_answer(&answer, want_plugin, ret, err);
+    good = attach_take_answer(&answer, machine->wire, want_plugin, ret, err);
     monatt_control_message_clear(&answer);
     return good;
 }

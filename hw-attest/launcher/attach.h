@@ -9,9 +9,10 @@
 #include "hw-attest/launcher/measure.h"
 
 typedef struct Attachment {
-    int wire_fd;    /* for x-pci-proxy-dev */
-    int ring_fd;    /* the plugin's, or -1 */
-    int monitor_fd; /* QEMU's end of the device's QMP monitor */
+    int wire_fd;                           /* for x-pci-proxy-dev, or -1 */
+    char wire_path[MONATT_WIRE_PATH_SIZE]; /* for vfio-user-pci, or empty */
+    int ring_fd;                           /* the plugin's, or -1 */
+    int monitor_fd;                        /* QEMU's end of the device's QMP monitor */
 } Attachment;
 
 /*

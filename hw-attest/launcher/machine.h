@@ -23,6 +23,7 @@ typedef struct Machine {
     const char *bus; /* where the device goes, e.g. "pcie.0" */
     unsigned slot;
     MachineAccelerator accelerator;
+    MonattAttachWire wire; /* set by the launcher once it knows the QEMU */
     uint32_t vcpus;
     uint64_t memory_bytes;
     bool add_memory; /* plain -m: give it a shared backend */

@@ -95,18 +95,33 @@ typedef struct MonattRegisterValue {
     uint64_t synced;
 } MonattRegisterValue;
 
+/* How QEMU reaches the device; the launcher chooses what the QEMU it found can do. */
+typedef enum MonattAttachWire {
+    MONATT_WIRE_MPQEMU = 0,    /* x-pci-proxy-dev on a socket pair */
+    MONATT_WIRE_VFIO_USER = 1, /* vfio-user-pci, which connects to a path */
+} MonattAttachWire;
+
 /* What the launcher asks attach.sock for; descriptors: [0] our end of QEMU's QMP socket. */
 typedef struct MonattAttachRequest {
     uint8_t vid[MONATT_UUID_SIZE];
     char name[MONATT_NAME_SIZE];
     uint8_t accelerator;
     uint8_t want_plugin; /* a ring is made and handed out */
+    uint8_t wire;        /* MonattAttachWire */
     uint32_t vcpus;      /* from -smp; bounds the ring */
     uint32_t item_count;
     MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
 } MonattAttachRequest;
-/* Answer to ATTACH: u64 ring size (0: none); descriptors: [0] the wire for
- * x-pci-proxy-dev, [1] the ring's memfd when there is one. */
+
+#define MONATT_WIRE_PATH_SIZE 108 /* sun_path of a UNIX socket, with its NUL */
+/*
+ * Answer to ATTACH; descriptors: with MONATT_WIRE_MPQEMU first the wire for x-pci-proxy-dev, then
+ * with both wires the ring's memfd when there is one.
+ */
+typedef struct MonattAttachAnswer {
+    uint64_t ring_size;                    /* 0: none */
+    char wire_path[MONATT_WIRE_PATH_SIZE]; /* vfio-user's socket, absolute; mpqemu: empty */
+} MonattAttachAnswer;
 
 #define MONATT_QUOTE_ATTEST_MAXIMUM 1024
 #define MONATT_QUOTE_SIGNATURE_MAXIMUM 1024
@@ -163,6 +178,10 @@ bool monatt_device_status_decode(const void *bytes, size_t size, MonattDeviceSta
 void monatt_attach_request_encode(MonattWriter *w, const MonattAttachRequest *request);
 bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRequest *ret,
                                   MonattError *err) MONATT_MUST_CHECK;
+void monatt_attach_answer_encode(MonattWriter *w, const MonattAttachAnswer *answer);
+/* FORMAT also when the path is not absolute or holds what a command line could be bent with. */
+bool monatt_attach_answer_decode(const void *bytes, size_t size, MonattAttachAnswer *ret,
+                                 MonattError *err) MONATT_MUST_CHECK;
 
 /* count times u32 length + the item as record-payloads.h encodes it; no count before them. */
 void monatt_boot_items_encode(MonattWriter *w, const MonattBootItemPayload *items, size_t count);

@@ -81,6 +81,7 @@ void monatt_attach_request_encode(MonattWriter *w, const MonattAttachRequest *re
     write_text(w, request->name, sizeof(request->name));
     monatt_writer_u8(w, request->accelerator);
     monatt_writer_u8(w, request->want_plugin);
+    monatt_writer_u8(w, request->wire);
     monatt_writer_u32_be(w, request->vcpus);
     monatt_writer_u32_be(w, request->item_count);
     for (uint32_t i = 0; i < request->item_count && i < MONATT_BOOT_ITEMS_MAXIMUM; i++) {
@@ -131,7 +132,8 @@ bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRe
     monatt_reader_init(&r, "attach request", bytes, size, err);
     if (!monatt_reader_copy(&r, ret->vid, sizeof(ret->vid)) ||
         !read_text(&r, ret->name, sizeof(ret->name)) || !monatt_reader_u8(&r, &ret->accelerator) ||
-        !monatt_reader_u8(&r, &ret->want_plugin) || !monatt_reader_u32_be(&r, &ret->vcpus) ||
+        !monatt_reader_u8(&r, &ret->want_plugin) || !monatt_reader_u8(&r, &ret->wire) ||
+        !monatt_reader_u32_be(&r, &ret->vcpus) ||
         !monatt_reader_count(&r, MONATT_BOOT_ITEMS_MAXIMUM, &ret->item_count) ||
         !monatt_boot_items_decode(&r, ret->items, ret->item_count) || !monatt_reader_finish(&r)) {
         return false;
@@ -145,16 +147,46 @@ bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRe
                          ret->name);
         return monatt_error_hint(err, "give the VM a uuid with -uuid");
     }
-    if (ret->accelerator > 2 || ret->want_plugin > 1) {
+    if (ret->accelerator > 2 || ret->want_plugin > 1 || ret->wire > MONATT_WIRE_VFIO_USER) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT,
-                                "attach request: '%s': accelerator %u, plugin %u", ret->name,
-                                ret->accelerator, ret->want_plugin);
+                                "attach request: '%s': accelerator %u, plugin %u, wire %u",
+                                ret->name, ret->accelerator, ret->want_plugin, ret->wire);
     }
     if (ret->vcpus == 0 || ret->vcpus > MONATT_VCPUS_MAXIMUM) {
         monatt_error_set(err, MONATT_ERROR_LIMIT, "attach request: '%s': %u vCPUs", ret->name,
                          ret->vcpus);
         return monatt_error_hint(err, "1 to %d vCPUs can be watched", MONATT_VCPUS_MAXIMUM);
     }
+    return true;
+}
+
+void monatt_attach_answer_encode(MonattWriter *w, const MonattAttachAnswer *answer)
+{
+    monatt_writer_u64_be(w, answer->ring_size);
+    write_text(w, answer->wire_path, sizeof(answer->wire_path));
+}
+
+bool monatt_attach_answer_decode(const void *bytes, size_t size, MonattAttachAnswer *ret,
+                                 MonattError *err)
+{
+    MonattReader r;
+    MonattAttachAnswer answer;
+    memset(&answer, 0, sizeof(answer));
+    monatt_reader_init(&r, "attach answer", bytes, size, err);
+    if (!monatt_reader_u64_be(&r, &answer.ring_size) ||
+        !read_text(&r, answer.wire_path, sizeof(answer.wire_path)) || !monatt_reader_finish(&r)) {
+        return false;
+    }
+    /* It becomes part of a command line and of log lines. */
+    bool plain = true;
+    for (const char *at = answer.wire_path; *at; at++) {
+        plain = plain && (unsigned char)*at >= ' ' && *at != 0x7f;
+    }
+    if (!plain || (answer.wire_path[0] != '\0' && answer.wire_path[0] != '/')) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "attach answer: path of the wire: %s",
+                                plain ? "not absolute" : "holds control characters");
+    }
+    *ret = answer;
     return true;
 }
 

@@ -116,7 +116,8 @@ class Service:
 class Vm:
     """One attached VM, with the test in QEMU's place."""
 
-    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0, thread=4711):
+    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0, thread=4711,
+                 wire=0):
         self.vid = vid or uuid.uuid4()
         self.folder = f"{service.run}/vm/{self.vid}"
         self.state = f"{service.state}/vm/{self.vid}"
@@ -126,12 +127,13 @@ class Vm:
         attach.connect(service.run + "/attach.sock")
         try:
             answer, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                               struct.pack(">BBII", 1, plugin, vcpus, count) + items,
+                               struct.pack(">BBBII", 1, plugin, wire, vcpus, count) + items,
                                [theirs.fileno()])
         finally:
             theirs.close()
             attach.close()
-        self.ring_size = struct.unpack(">Q", answer)[0]
+        self.ring_size, length = struct.unpack(">QH", answer[:10])
+        assert length == len(answer) - 10 and (length > 0) == (wire == 1), answer
         self.wire = socket.socket(fileno=fds[0])
         self.wire.settimeout(30)
         self.ring = fds[1] if len(fds) > 1 else None

@@ -132,6 +132,7 @@ static void packets(const uint8_t *data, size_t size)
 static void decoders(const uint8_t *data, size_t size)
 {
     static MonattAttachRequest request;
+    static MonattAttachAnswer answer;
     static MonattDeviceStatus status;
     static MonattDeviceQuote quote;
     static uint8_t again[MONATT_CONTROL_MAXIMUM * 2];
@@ -140,6 +141,11 @@ static void decoders(const uint8_t *data, size_t size)
     /* What is taken, is written again as it was. */
     if (monatt_attach_request_decode(data, size, &request, NULL)) {
         monatt_attach_request_encode(&w, &request);
+        require(w.size == size && memcmp(again, data, size) == 0);
+    }
+    monatt_writer_init(&w, again, sizeof(again));
+    if (monatt_attach_answer_decode(data, size, &answer, NULL)) {
+        monatt_attach_answer_encode(&w, &answer);
         require(w.size == size && memcmp(again, data, size) == 0);
     }
     monatt_writer_init(&w, again, sizeof(again));

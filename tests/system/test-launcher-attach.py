@@ -234,7 +234,13 @@ def check_odd_services(tap, service):
 
     def no_descriptor(sock):
         _, number, _, fds = receive(sock)
-        send(sock, 0x8000 | ATTACH, number, b"\0" * 8)
+        send(sock, 0x8000 | ATTACH, number, b"\0" * 10)
+        for fd in fds:
+            os.close(fd)
+
+    def odd_path(sock):
+        _, number, _, fds = receive(sock)
+        send(sock, 0x8000 | ATTACH, number, b"\0" * 9 + b"\2/x", fds)
         for fd in fds:
             os.close(fd)
 
@@ -249,7 +255,7 @@ def check_odd_services(tap, service):
 
     for answer, what in ((close_at_once, "closed the connection"), (garbage, "control message"),
                          (wrong_kind, "answer of type"), (no_descriptor, "0 descriptors of 1"),
-                         (short, "attach answer"), (refusal, "disk: is full?[2J")):
+                         (odd_path, "another wire"), (short, "attach answer"), (refusal, "disk: is full?[2J")):
         folder = tempfile.mkdtemp(prefix="launcher-odd-", dir="/tmp")
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(folder + "/attach.sock")

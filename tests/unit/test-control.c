@@ -165,6 +165,11 @@ static void test_attach_request(void)
     bad.want_plugin = 2;
     g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_FORMAT);
     bad = good;
+    bad.wire = MONATT_WIRE_VFIO_USER;
+    g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_NONE);
+    bad.wire++;
+    g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_FORMAT);
+    bad = good;
     bad.vcpus = MONATT_VCPUS_MAXIMUM;
     g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_NONE);
     bad.vcpus++;
@@ -177,6 +182,45 @@ static void test_attach_request(void)
         g_strlcpy(bad.name, names[i], sizeof(bad.name));
         g_assert_cmpint(attach(&bad, 0, 0), !=, MONATT_ERROR_NONE);
     }
+}
+
+static MonattErrorCode answer_of(const char *path, size_t cut, size_t more)
+{
+    MonattAttachAnswer answer = {.ring_size = 4096};
+    MonattAttachAnswer got;
+    MonattError err = {0};
+    MonattWriter w;
+    g_strlcpy(answer.wire_path, path, sizeof(answer.wire_path));
+    memset(buffer, 0, sizeof(buffer));
+    monatt_writer_init(&w, buffer, sizeof(buffer));
+    monatt_attach_answer_encode(&w, &answer);
+    bool done = monatt_attach_answer_decode(buffer, w.size - cut + more, &got, &err);
+    g_assert_cmpint(done, ==, err.code == MONATT_ERROR_NONE);
+    if (done) {
+        g_assert_cmpmem(&got, sizeof(got), &answer, sizeof(answer));
+    }
+    return err.code;
+}
+
+static void test_attach_answer(void)
+{
+    g_autofree char *longest = g_strnfill(MONATT_WIRE_PATH_SIZE - 1, '/');
+    MonattAttachAnswer got;
+    g_assert_cmpint(answer_of("", 0, 0), ==, MONATT_ERROR_NONE);
+    g_assert_cmpint(answer_of("/run/monatt/vm/1/wire.sock", 0, 0), ==, MONATT_ERROR_NONE);
+    g_assert_cmpint(answer_of(longest, 0, 0), ==, MONATT_ERROR_NONE);
+    for (size_t cut = 1; cut <= 12; cut++) {
+        g_assert_cmpint(answer_of("/s", cut, 0), ==, MONATT_ERROR_FORMAT);
+    }
+    g_assert_cmpint(answer_of("/s", 0, 1), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(answer_of("s", 0, 0), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(answer_of("/a\nb", 0, 0), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(answer_of("/a\x7f", 0, 0), ==, MONATT_ERROR_FORMAT);
+    /* A path of one byte more than a socket's, as only a broken service sends it. */
+    memset(buffer, '/', sizeof(buffer));
+    buffer[8] = 0;
+    buffer[9] = MONATT_WIRE_PATH_SIZE;
+    g_assert_false(monatt_attach_answer_decode(buffer, 10 + MONATT_WIRE_PATH_SIZE, &got, NULL));
 }
 
 static void test_quote(void)
@@ -327,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/control/socket-paths", test_socket_paths);
     g_test_add_func("/control/status", test_status);
     g_test_add_func("/control/attach-request", test_attach_request);
+    g_test_add_func("/control/attach-answer", test_attach_answer);
     g_test_add_func("/control/quote", test_quote);
     g_test_add_func("/control/calls", test_calls);
     g_test_add_func("/control/late-answers", test_late_answers);
