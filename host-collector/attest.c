@@ -171,7 +171,8 @@ static bool read_keys(Attest *a, MonattError *err)
     }
     g_autoptr(GBytes) ek_public = read_public(ek, ek_size, err);
     a->dak_public = ek_public ? read_public(ak, ak_size, err) : NULL;
-    return a->dak_public && name_keys(a, ek_public, err);
+    return a->dak_public && name_keys(a, ek_public, err) &&
+           store_note_ek(a->host->store, a->vm->vid, a->dek_name, a->dek_name_size, err);
 }
 
 static bool hash(GBytes *bytes, uint8_t *ret, MonattError *err)

@@ -12,7 +12,7 @@
 #include <time.h>
 #include "host-collector/store.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 /* Another process may hold the file for a moment (a backup); longer than this is "busy". */
 #define STORE_BUSY_MS 2000
 
@@ -26,6 +26,11 @@ struct Store {
     sqlite3_stmt *nonce_used;
 };
 
+/* What version 2 has and version 1 had not. */
+#define STORE_SCHEMA_2                                                                             \
+    "CREATE TABLE device_keys (vid BLOB PRIMARY KEY, ek BLOB NOT NULL, since INTEGER NOT NULL)"    \
+    "  WITHOUT ROWID; CREATE INDEX device_keys_ek ON device_keys (ek);"
+
 static const char store_schema[] =
     "CREATE TABLE vms (vid BLOB PRIMARY KEY, name TEXT NOT NULL, bootseed BLOB NOT NULL,"
     "  seen INTEGER NOT NULL) WITHOUT ROWID;"
@@ -36,7 +41,8 @@ static const char store_schema[] =
     "CREATE INDEX reports_age ON reports (vid, id DESC, size);"
     "CREATE TABLE nonces (id INTEGER PRIMARY KEY AUTOINCREMENT, nonce BLOB NOT NULL UNIQUE);"
     "CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL,"
-    "  valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL, sk_name BLOB NOT NULL);";
+    "  valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL, sk_name BLOB NOT "
+    "NULL);" STORE_SCHEMA_2;
 
 static bool store_fail(Store *store, MonattError *err, const char *what)
 {
@@ -113,9 +119,10 @@ static bool store_set_up(Store *store, MonattError *err)
         SQLITE_OK) {
         return store_fail(store, err, "store");
     }
-    if (version == 0) {
-        g_autofree char *sql = g_strdup_printf(
-            "BEGIN IMMEDIATE; %s PRAGMA user_version=%d; COMMIT;", store_schema, STORE_VERSION);
+    if (version == 0 || version == 1) {
+        g_autofree char *sql =
+            g_strdup_printf("BEGIN IMMEDIATE; %s PRAGMA user_version=%d; COMMIT;",
+                            version == 0 ? store_schema : STORE_SCHEMA_2, STORE_VERSION);
         if (!store_run(store, sql, "store", err)) {
             sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
             return false;
@@ -433,6 +440,51 @@ bool store_note_vm(Store *store, const StoreVm *vm, MonattError *err)
         done = store_step(store, statement, "VM", err);
         sqlite3_finalize(statement);
     }
+    g_mutex_unlock(&store->lock);
+    return done;
+}
+
+bool store_note_ek(Store *store, const uint8_t vid[MONATT_UUID_SIZE], const uint8_t *ek_name,
+                   size_t size, MonattError *err)
+{
+    sqlite3_stmt *find;
+    sqlite3_stmt *note = NULL;
+    bool done = false;
+    int code;
+
+    g_mutex_lock(&store->lock);
+    find = store_prepare(store, "SELECT vid FROM device_keys WHERE ek=? AND vid<>? LIMIT 1", err);
+    if (find) {
+        store_bind_blob(find, 1, ek_name, size);
+        store_bind_blob(find, 2, vid, MONATT_UUID_SIZE);
+        code = sqlite3_step(find);
+        if (code == SQLITE_ROW && sqlite3_column_bytes(find, 0) == MONATT_UUID_SIZE) {
+            char uuid[MONATT_UUID_TEXT_SIZE];
+            monatt_text_from_uuid(sqlite3_column_blob(find, 0), uuid);
+            monatt_error_set(err, MONATT_ERROR_FAULT,
+                             "device key: was seen as VM %s before: a state folder was copied",
+                             uuid);
+            monatt_error_hint(err, "end this VM and remove its folder STATE_DIR/vm/UUID: it gets "
+                                   "a device TPM of its own at its next start");
+        } else if (code != SQLITE_DONE) {
+            store_fail(store, err, "store: device key");
+        } else {
+            /* A VM whose folder was removed has another key now: the newest one counts. */
+            note = store_prepare(store,
+                                 "INSERT INTO device_keys (vid, ek, since) VALUES (?,?,?)"
+                                 " ON CONFLICT (vid) DO UPDATE SET ek=excluded.ek,"
+                                 " since=excluded.since WHERE ek<>excluded.ek",
+                                 err);
+        }
+    }
+    if (note) {
+        store_bind_blob(note, 1, vid, MONATT_UUID_SIZE);
+        store_bind_blob(note, 2, ek_name, size);
+        sqlite3_bind_int64(note, 3, time(NULL));
+        done = store_step(store, note, "store: device key", err);
+    }
+    sqlite3_finalize(note);
+    sqlite3_finalize(find);
     g_mutex_unlock(&store->lock);
     return done;
 }

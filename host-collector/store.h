@@ -71,6 +71,12 @@ GArray *store_list(Store *store, const uint8_t vid[MONATT_UUID_SIZE],
                    MonattError *err) MONATT_MUST_CHECK;
 /* Remembers that a VM was seen with this boot; written only when something changed. */
 bool store_note_vm(Store *store, const StoreVm *vm, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Remembers which device TPM a VM has, by its EK's Name (TPM 2.0 Part 1, 16).  FAULT when another
+ * VM was seen with it: one of the two is a copy, and a quote no longer says which VM it is of.
+ */
+bool store_note_ek(Store *store, const uint8_t vid[MONATT_UUID_SIZE], const uint8_t *ek_name,
+                   size_t size, MonattError *err) MONATT_MUST_CHECK;
 /* A VM that was seen once, by name or UUID text, the one seen last first. */
 bool store_find_vm(Store *store, const char *name_or_uuid, StoreVm *ret_vm,
                    MonattError *err) MONATT_MUST_CHECK;

@@ -4,11 +4,13 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import stat
 import struct
 import sys
 import threading
+import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from collector_case import Ask, Host, ITEMS, attach, missing  # noqa: E402
@@ -197,6 +199,24 @@ def check_reset(tap, ask, vm):
     check_records(tap, after, nonce, 1, bytes(32))
 
 
+def check_copied_folder(tap, host, ask, vm):
+    """The VM has ended; its state folder is given to another uuid, device TPM and all."""
+    copy = uuid.uuid4()
+    shutil.copytree(vm.state, f"{host.state}/vm/{copy}")
+    other = attach(host, name="copy", vid=copy)
+    answer = ask.attest("copy")
+    tap.ok(answer.status == 500 and str(vm.vid) in answer.error["message"],
+           "a VM with another VM's device key gets no evidence, and the owner is named", answer)
+    tap.ok(other.close(), "the copy ends")
+    again = attach(host, name="again", vid=vm.vid)
+    tap.is_equal(ask.attest("again").status, 200, "the first VM still has its key")
+    again.close()
+    shutil.rmtree(other.state)
+    other = attach(host, name="copy", vid=copy)
+    tap.is_equal(ask.attest("copy").status, 200, "without the copied folder it has its own")
+    other.close()
+
+
 def main():
     tap = Tap()
     lacking = missing()
@@ -219,6 +239,7 @@ def main():
         check_sandbox(tap, host)
         check_reset(tap, ask, vm)
         tap.ok(vm.close(), "the VM ends")
+        check_copied_folder(tap, host, ask, vm)
     return tap.done()
 
 

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -309,6 +310,58 @@ static void test_finds_vm(Fixture *f, gconstpointer data)
     store_close(store);
 }
 
+static void test_two_vms_with_one_key(Fixture *f, gconstpointer data)
+{
+    Store *store = open_store(f);
+    MonattError err = {0};
+    const uint8_t first[MONATT_UUID_SIZE] = {1};
+    const uint8_t copy[MONATT_UUID_SIZE] = {2};
+    const uint8_t key[34] = {0, 11, 7};
+    const uint8_t other[34] = {0, 11, 8};
+
+    for (int i = 0; i < 2; i++) {
+        g_assert_true(store_note_ek(store, first, key, sizeof(key), &err));
+        g_assert_false(store_note_ek(store, copy, key, sizeof(key), &err));
+        g_assert_cmpint(err.code, ==, MONATT_ERROR_FAULT);
+        g_assert_nonnull(strstr(err.message, "01000000-0000-0000-0000-000000000000"));
+        monatt_error_clear(&err);
+        /* The collector's own death changes nothing. */
+        store_close(store);
+        store = open_store(f);
+    }
+    /* With a TPM of its own the copy is a VM like any other, and its key is nobody else's. */
+    g_assert_true(store_note_ek(store, copy, other, sizeof(other), &err));
+    g_assert_false(store_note_ek(store, first, other, sizeof(other), &err));
+    monatt_error_clear(&err);
+    /* The first one's folder was removed: its old key is free. */
+    const uint8_t third[34] = {0, 11, 9};
+    g_assert_true(store_note_ek(store, first, third, sizeof(third), &err));
+    g_assert_true(store_note_ek(store, copy, key, sizeof(key), &err));
+    store_close(store);
+}
+
+/* A file of version 1, as 0.1.0 wrote it: what it holds is kept. */
+static void test_reads_version_1(Fixture *f, gconstpointer data)
+{
+    Store *store = open_store(f);
+    MonattError err = {0};
+    const uint8_t vid[MONATT_UUID_SIZE] = {1};
+    const uint8_t key[34] = {0, 11, 7};
+    sqlite3 *db;
+
+    g_assert_true(add(store, 1, 1, 100, &err));
+    store_close(store);
+    g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(
+        sqlite3_exec(db, "DROP TABLE device_keys; PRAGMA user_version=1", NULL, NULL, NULL), ==,
+        SQLITE_OK);
+    g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+    store = open_store(f);
+    g_assert_cmpuint(last(store, 1), ==, 1);
+    g_assert_true(store_note_ek(store, vid, key, sizeof(key), &err));
+    store_close(store);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -322,5 +375,7 @@ int main(int argc, char **argv)
     ADD("old-reports-go", test_old_reports_go);
     ADD("survives-kill", test_survives_kill);
     ADD("finds-vm", test_finds_vm);
+    ADD("two-vms-with-one-key", test_two_vms_with_one_key);
+    ADD("reads-version-1", test_reads_version_1);
     return g_test_run();
 }
