@@ -9,11 +9,6 @@
  */
 #include "hw-attest/wire.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 enum {
     SYNC_SYSMEM = 0,
     RET = 1,
@@ -62,13 +57,6 @@ bool wire_mpqemu_header(const uint8_t header[WIRE_MPQEMU_HEADER_SIZE], uint32_t 
     return true;
 }
 
-static void close_all(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        close(fds[i]);
-    }
-}
-
 static bool sync_memory(Device *device, MonattReader *r, const int *fds, size_t fd_count)
 {
     uint64_t values[3][MONATT_RAM_REGIONS_MAXIMUM];
@@ -81,14 +69,12 @@ static bool sync_memory(Device *device, MonattReader *r, const int *fds, size_t 
     }
     for (size_t i = 0; ok && i < fd_count; i++) {
         regions[i] = (MonattRamRegion){values[0][i], values[1][i], values[2][i]};
-        /* Neither may wrap: readers add them up. */
-        if (regions[i].size == 0 || regions[i].size > UINT64_MAX - regions[i].guest_physical ||
-            regions[i].offset > INT64_MAX || regions[i].size > INT64_MAX - regions[i].offset) {
+        if (!wire_region_valid(&regions[i])) {
             ok = monatt_reader_fail(r, "region %zu wraps", i);
         }
     }
     if (!ok) {
-        close_all(fds, fd_count);
+        wire_close_all(fds, fd_count);
         return false;
     }
     guest_ram_replace(&device->ram, regions, fds, fd_count);
@@ -148,7 +134,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     monatt_reader_init(&r, "wire message", payload, size, err);
     if (fd_count > 0 && command != SYNC_SYSMEM) {
         /* Interrupt descriptors (SET_IRQFD) are not used: map version 1 has no interrupts. */
-        close_all(fds, fd_count);
+        wire_close_all(fds, fd_count);
         fd_count = 0;
     }
     pthread_mutex_lock(&device->lock);
@@ -169,15 +155,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         ok = bar_access(device, command == BAR_WRITE, &r, ret_value);
         break;
     case DEVICE_RESET:
-        /*
-         * QEMU's own copy of the configuration space is reset with it: were ours not, a guest that
-         * puts its BARs back (bus reset, resume from S3) would see them unchanged and write
-         * nothing.
-         */
-        pci_config_init(&device->config);
-        if (reset_wire(&device->reset, device_now_ms())) {
-            device_begin_reset(device);
-        }
+        wire_reset(device);
         break;
     default:
         ok = monatt_reader_fail(&r, "command %u", command);
@@ -186,102 +164,6 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     ok = ok && monatt_reader_finish(&r);
     pthread_mutex_unlock(&device->lock);
     return ok;
-}
-
-/*
- * What came and is not used up yet.  QEMU writes a message at once, so one read gets it whole and
- * an access costs two system calls.  Its threads may write one message behind another; the kernel
- * ends a read after the bytes that descriptors came with, so they belong to the message in which
- * the read ended.
- */
-typedef struct Stream {
-    int fd;
-    size_t used;
-    size_t fd_count;
-    size_t fds_end; /* the descriptors came with the byte before */
-    int fds[WIRE_FDS_MAXIMUM];
-    uint8_t bytes[2 * (WIRE_MPQEMU_HEADER_SIZE + WIRE_MPQEMU_PAYLOAD_MAXIMUM)];
-} Stream;
-
-static bool take_fds(Stream *stream, struct msghdr *message, MonattError *err)
-{
-    bool pending = stream->fd_count > 0;
-    bool extra = message->msg_flags & MSG_CTRUNC;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            if (pending || stream->fd_count == WIRE_FDS_MAXIMUM) {
-                close(fd);
-                extra = true;
-            } else {
-                stream->fds[stream->fd_count++] = fd;
-                stream->fds_end = stream->used;
-            }
-        }
-    }
-    if (extra) {
-        return monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: more than %d descriptors",
-                                WIRE_FDS_MAXIMUM);
-    }
-    return true;
-}
-
-/* 1: at least size bytes are there; 0: closed and nothing is; -1: error set. */
-static int stream_fill(Stream *stream, size_t size, MonattError *err)
-{
-    while (stream->used < size) {
-        union {
-            struct cmsghdr align;
-            char bytes[CMSG_SPACE(WIRE_FDS_MAXIMUM * sizeof(int))];
-        } ancillary;
-        struct iovec part = {stream->bytes + stream->used, sizeof(stream->bytes) - stream->used};
-        struct msghdr message = {.msg_iov = &part,
-                                 .msg_iovlen = 1,
-                                 .msg_control = ancillary.bytes,
-                                 .msg_controllen = sizeof(ancillary.bytes)};
-        ssize_t got = recvmsg(stream->fd, &message, MSG_CMSG_CLOEXEC);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got == 0 || (got < 0 && errno == ECONNRESET)) {
-            if (stream->used == 0) {
-                return 0;
-            }
-            monatt_error_set(err, MONATT_ERROR_FORMAT, "wire: closed %zu bytes into %zu",
-                             stream->used, size);
-            return -1;
-        }
-        if (got < 0) {
-            monatt_error_set_errno(err, errno, "wire: receive");
-            return -1;
-        }
-        stream->used += (size_t)got;
-        if (!take_fds(stream, &message, err)) {
-            return -1;
-        }
-    }
-    return 1;
-}
-
-/* The descriptors of the first `size` bytes, now the caller's. */
-static size_t stream_fds(Stream *stream, size_t size, int fds[WIRE_FDS_MAXIMUM])
-{
-    size_t count = stream->fd_count;
-    if (count == 0 || stream->fds_end > size) {
-        return 0;
-    }
-    memcpy(fds, stream->fds, sizeof(stream->fds));
-    stream->fd_count = 0;
-    return count;
-}
-
-static void stream_drop(Stream *stream, size_t size)
-{
-    stream->used -= size;
-    stream->fds_end -= size; /* means nothing without descriptors */
-    memmove(stream->bytes, stream->bytes + size, stream->used);
 }
 
 static bool reply(int fd, uint64_t value, MonattError *err)
@@ -293,56 +175,41 @@ static bool reply(int fd, uint64_t value, MonattError *err)
     monatt_writer_u32_le(&w, 0);
     monatt_writer_u64_le(&w, 8);
     monatt_writer_u64_le(&w, value);
-    ssize_t sent;
-    do {
-        /* One sendmsg a reply: QEMU never sees a part of one. */
-        sent = send(fd, answer, sizeof(answer), MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent != (ssize_t)sizeof(answer)) {
-        return monatt_error_set(err, MONATT_ERROR_PEER, "wire: reply was not taken");
-    }
-    return true;
-}
-
-static void beat(Device *device)
-{
-    if (device->heartbeat) {
-        atomic_fetch_add(&device->heartbeat->wire_busy, 1);
-    }
+    return wire_send(fd, answer, sizeof(answer), err);
 }
 
 /* One message, whose header is there. */
-static bool serve_one(Device *device, Stream *stream, MonattError *err)
+static bool serve_one(Device *device, WireStream *stream, MonattError *err)
 {
     uint32_t command;
     size_t size;
     if (!wire_mpqemu_header(stream->bytes, &command, &size, err) ||
-        stream_fill(stream, WIRE_MPQEMU_HEADER_SIZE + size, err) != 1) {
+        wire_stream_fill(stream, WIRE_MPQEMU_HEADER_SIZE + size, err) != 1) {
         return false;
     }
     int fds[WIRE_FDS_MAXIMUM];
-    size_t fd_count = stream_fds(stream, WIRE_MPQEMU_HEADER_SIZE + size, fds);
+    size_t fd_count = wire_stream_take_fds(stream, WIRE_MPQEMU_HEADER_SIZE + size, fds);
     bool want_reply;
     uint64_t value;
     bool ok = wire_mpqemu_handle(device, command, stream->bytes + WIRE_MPQEMU_HEADER_SIZE, size,
                                  fds, fd_count, &want_reply, &value, err);
-    stream_drop(stream, WIRE_MPQEMU_HEADER_SIZE + size);
+    wire_stream_drop(stream, WIRE_MPQEMU_HEADER_SIZE + size);
     return ok && (!want_reply || reply(stream->fd, value, err));
 }
 
 static bool serve(Device *device, int fd, MonattError *err)
 {
-    Stream stream = {.fd = fd};
+    WireStream stream;
     int got;
     bool ok = true;
-    while (ok && (got = stream_fill(&stream, WIRE_MPQEMU_HEADER_SIZE, err)) == 1) {
-        beat(device);
+    wire_stream_init(&stream, fd);
+    while (ok && (got = wire_stream_fill(&stream, WIRE_MPQEMU_HEADER_SIZE, err)) == 1) {
+        wire_beat(device);
         ok = serve_one(device, &stream, err);
-        beat(device);
+        wire_beat(device);
     }
-    close_all(stream.fds, stream.fd_count);
-    /* QEMU killed while it waited is the VM's end, not a framing error. */
-    return ok ? got == 0 : err && err->code == MONATT_ERROR_PEER;
+    wire_stream_clear(&stream);
+    return wire_ended(ok && got == 0, err);
 }
 
 const Wire wire_mpqemu = {.name = "mpqemu", .serve = serve};

@@ -11,7 +11,7 @@
 
 #include "hw-attest/device.h"
 
-#define WIRE_FDS_MAXIMUM 8 /* REMOTE_MAX_FDS of QEMU's mpqemu-link.h */
+#define WIRE_FDS_MAXIMUM 8 /* with one message: REMOTE_MAX_FDS of QEMU's mpqemu-link.h */
 
 typedef struct Wire {
     const char *name; /* as in --print-capabilities: "wire-NAME" */
@@ -23,6 +23,53 @@ extern const Wire wire_mpqemu;
 extern const Wire wire_replay;
 /* All of them, ended by NULL. */
 extern const Wire *const wire_table[];
+
+/*
+ * What came on a socket and is not used up yet.  QEMU writes a message at once, so one read gets
+ * it whole and an access costs two system calls.  Its threads may write one message behind
+ * another; the kernel ends a read after the bytes that descriptors came with, so they belong to
+ * the message in which the read ended.  A message that the buffer's end cut is read in two parts,
+ * the second with the descriptors of the next one: hence two groups.
+ */
+#define WIRE_STREAM_GROUPS 2
+#define WIRE_STREAM_SIZE 4096
+
+typedef struct WireStream {
+    int fd;
+    size_t used;
+    size_t group_count;
+    struct {
+        size_t end; /* the descriptors came with the byte before */
+        size_t count;
+        int fds[WIRE_FDS_MAXIMUM];
+    } groups[WIRE_STREAM_GROUPS];
+    uint8_t bytes[WIRE_STREAM_SIZE];
+} WireStream;
+
+void wire_stream_init(WireStream *stream, int fd);
+/* Closes descriptors that nobody took; the socket stays the caller's. */
+void wire_stream_clear(WireStream *stream);
+/*
+ * Waits until `size` bytes (at most half of WIRE_STREAM_SIZE) are there: 1.  0: closed and nothing
+ * is.  -1: FORMAT (closed within a message, too many descriptors) or SYSTEM.
+ */
+int wire_stream_fill(WireStream *stream, size_t size, MonattError *err) MONATT_MUST_CHECK;
+/* Takes the descriptors of the first `size` bytes, now the caller's; their number. */
+size_t wire_stream_take_fds(WireStream *stream, size_t size, int ret_fds[WIRE_FDS_MAXIMUM]);
+void wire_stream_drop(WireStream *stream, size_t size);
+
+/* One system call, all or nothing, never waiting: PEER when it was not taken whole. */
+bool wire_send(int fd, const void *bytes, size_t size, MonattError *err) MONATT_MUST_CHECK;
+void wire_close_all(const int *fds, size_t count);
+/* Before and after the work on a message: the attach service kills a device stuck between. */
+void wire_beat(Device *device);
+/* The other end closed, in order or by its death: true.  false: err says why it was dropped. */
+bool wire_ended(bool ok, const MonattError *err);
+
+/* What the wires do alike; the device's lock is held. */
+void wire_reset(Device *device);
+/* Neither end wraps, so that readers may add them up. */
+bool wire_region_valid(const MonattRamRegion *region);
 
 /* mpqemu messages, shared by both wires. */
 #define WIRE_MPQEMU_HEADER_SIZE 16
