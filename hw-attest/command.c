@@ -117,6 +117,30 @@ static uint32_t list_end(Device *device)
     return MONATT_ERR_NONE;
 }
 
+static uint32_t report_ask(Device *device)
+{
+    Command *command = &device->command;
+    uint32_t number;
+    uint32_t code =
+        report_begin(&device->report, command->data, command->data_size, device_now_ms(), &number);
+    if (code == MONATT_ERR_NONE) {
+        device_post(device, MONATT_EVENT_REPORT_WANTED, number);
+    }
+    return code;
+}
+
+static uint32_t report_to_window(Device *device)
+{
+    Command *command = &device->command;
+    size_t size;
+    uint32_t code = report_read(&device->report, device->report.offset, command->data,
+                                sizeof(command->data), &size);
+    if (code == MONATT_ERR_NONE) {
+        command->data_size = (uint32_t)size;
+    }
+    return code;
+}
+
 static uint32_t execute(Device *device, uint32_t command)
 {
     switch (command) {
@@ -134,6 +158,10 @@ static uint32_t execute(Device *device, uint32_t command)
         return list_append(&device->command);
     case MONATT_CMD_LIST_END:
         return list_end(device);
+    case MONATT_CMD_REPORT_BEGIN:
+        return report_ask(device);
+    case MONATT_CMD_REPORT_READ:
+        return report_to_window(device);
     default:
         return MONATT_ERR_COMMAND;
     }
@@ -168,7 +196,7 @@ static uint32_t control_word(Device *device, uint32_t offset)
     case MONATT_REG_VERSION:
         return MONATT_MAP_VERSION;
     case MONATT_REG_CAPABILITIES:
-        return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST;
+        return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST | MONATT_CAP_REPORT;
     case MONATT_REG_STATUS:
         return status(device);
     case MONATT_REG_ERROR:
@@ -181,6 +209,12 @@ static uint32_t control_word(Device *device, uint32_t offset)
         return (uint32_t)(device->pipe.enqueued - device->pipe.synced);
     case MONATT_REG_BOOT_COUNT:
         return (uint32_t)device->boot_count;
+    case MONATT_REG_REPORT_STATE:
+        return report_state(&device->report, device_now_ms());
+    case MONATT_REG_REPORT_SIZE:
+        return report_size(&device->report, device_now_ms());
+    case MONATT_REG_REPORT_OFFSET:
+        return device->report.offset;
     default:
         return 0;
     }
@@ -189,7 +223,7 @@ static uint32_t control_word(Device *device, uint32_t offset)
 static void bar0_cell(Device *device, uint32_t offset, uint8_t cell[8])
 {
     memset(cell, 0, 8);
-    if (offset < MONATT_REG_NONCE) {
+    if (offset < MONATT_REG_NONCE || (offset >= MONATT_REG_RING_ADDRESS && offset < 0x090)) {
         put(cell, control_word(device, offset), 4);
         put(cell + 4, control_word(device, offset + 4), 4);
     } else if (offset < MONATT_REG_NONCE + MONATT_NONCE_SIZE) {
@@ -272,6 +306,9 @@ void command_write(Device *device, unsigned bar, uint32_t offset, uint64_t value
         break;
     case MONATT_REG_DATA_SIZE:
         command->data_size = (uint32_t)value;
+        break;
+    case MONATT_REG_REPORT_OFFSET:
+        device->report.offset = (uint32_t)value;
         break;
     default:
         break;

@@ -371,6 +371,19 @@ static bool handle_vcpus(Control *control, Device *device, MonattReader *r, Answ
     return true;
 }
 
+static bool handle_report_question(Control *control, Device *device, MonattReader *r,
+                                   Answer *answer, MonattError *err)
+{
+    return report_question(&device->report, control->serving, device_now_ms(), &answer->writer,
+                           err);
+}
+
+static bool handle_report_answer(Control *control, Device *device, MonattReader *r, Answer *answer,
+                                 MonattError *err)
+{
+    return report_answer(&device->report, r, &control->request, device_now_ms(), err);
+}
+
 static bool handle_subscribe(Control *control, Device *device, MonattReader *r, Answer *answer,
                              MonattError *err)
 {
@@ -398,6 +411,8 @@ static const struct {
     {MONATT_CONTROL_GUEST_LIST, handle_guest_list},
     {MONATT_CONTROL_VCPUS, handle_vcpus},
     {MONATT_CONTROL_SUBSCRIBE, handle_subscribe},
+    {MONATT_CONTROL_REPORT_QUESTION, handle_report_question},
+    {MONATT_CONTROL_REPORT_ANSWER, handle_report_answer},
 };
 
 static bool dispatch(Control *control, Device *device, Answer *answer, MonattError *err)
@@ -407,7 +422,7 @@ static bool dispatch(Control *control, Device *device, Answer *answer, MonattErr
         if (handlers[i].type != request->type) {
             continue;
         }
-        if (request->fd_count > 0) {
+        if (request->fd_count > 0 && request->type != MONATT_CONTROL_REPORT_ANSWER) {
             return monatt_error_set(err, MONATT_ERROR_FORMAT,
                                     "control message: type %u: takes no descriptors",
                                     request->type);
@@ -421,18 +436,6 @@ static bool dispatch(Control *control, Device *device, Answer *answer, MonattErr
     }
     return monatt_error_set(err, MONATT_ERROR_FORMAT, "control message: type %u: unknown",
                             request->type);
-}
-
-static size_t encode_refusal(const MonattError *err, uint8_t *buffer, size_t capacity)
-{
-    MonattWriter w;
-    monatt_writer_init(&w, buffer, capacity);
-    monatt_writer_u16_be(&w, (uint16_t)err->code);
-    monatt_writer_u16_be(&w, (uint16_t)strlen(err->message));
-    monatt_writer_bytes(&w, err->message, strlen(err->message));
-    monatt_writer_u16_be(&w, (uint16_t)strlen(err->hint));
-    monatt_writer_bytes(&w, err->hint, strlen(err->hint));
-    return w.size;
 }
 
 bool control_serve_one(Control *control, Device *device, size_t slot)
@@ -459,7 +462,7 @@ bool control_serve_one(Control *control, Device *device, size_t slot)
                                    answer.fds, answer.fd_count, &send_err);
         control->connections[slot].subscribed |= answer.subscribe;
     } else {
-        size = encode_refusal(&err, answer.bytes, sizeof(answer.bytes));
+        size = monatt_control_refusal_encode(&err, answer.bytes, sizeof(answer.bytes));
         sent = monatt_control_send(fd, MONATT_CONTROL_ERROR, id, answer.bytes, size, NULL, 0,
                                    &send_err);
     }
@@ -470,15 +473,25 @@ bool control_serve_one(Control *control, Device *device, size_t slot)
     return sent;
 }
 
+static size_t subscribers(const Control *control)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
+        count += control->connections[i].fd >= 0 && control->connections[i].subscribed;
+    }
+    return count;
+}
+
 static void drop(Control *control, Device *device, size_t slot)
 {
-    pthread_mutex_lock(&device->lock);
-    hold_end_of(&device->hold, slot);
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->lock);
     close(control->connections[slot].fd);
     control->connections[slot].fd = FREE_SLOT;
     control->connections[slot].subscribed = false;
+    pthread_mutex_lock(&device->lock);
+    hold_end_of(&device->hold, slot);
+    report_lost(&device->report, slot, subscribers(control), device_now_ms());
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->lock);
 }
 
 static void send_events(Control *control, Device *device)
@@ -555,6 +568,9 @@ void control_run(Control *control, Device *device)
         send_events(control, device);
         pthread_mutex_lock(&device->lock);
         bool ending = device->ending;
+        report_lost(&device->report, REPORT_NO_SLOT, subscribers(control), device_now_ms());
+        int old MONATT_CLEANUP_CLOSE =
+            report_take_old(&device->report); /* not by the wire thread */
         pthread_mutex_unlock(&device->lock);
         if (ending) {
             break;

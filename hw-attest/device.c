@@ -29,6 +29,7 @@ Device *device_new(void)
     registers_init(&device->registers);
     reset_init(&device->reset);
     command_init(&device->command);
+    report_init(&device->report, device_now_ms());
     pci_config_init(&device->config);
     guest_ram_init(&device->ram);
     device->ring_fd = -1;
@@ -41,6 +42,8 @@ void device_free(Device *device)
 {
     if (device) {
         guest_ram_clear(&device->ram);
+        report_drop(&device->report);
+        int old MONATT_CLEANUP_CLOSE = report_take_old(&device->report);
         pthread_cond_destroy(&device->enqueued);
         pthread_cond_destroy(&device->changed);
         pthread_mutex_destroy(&device->lock);
@@ -114,6 +117,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     registers_init(&device->registers);
     command_end_update(&device->command);
     command_new_boot(&device->command);
+    report_drop(&device->report);
     pipe_clear(&device->pipe);
     hold_end(&device->hold);
     memcpy(device->boot_seed, seed, MONATT_BOOT_SEED_SIZE);

@@ -18,6 +18,7 @@
 #include "hw-attest/pci-config.h"
 #include "hw-attest/pipe.h"
 #include "hw-attest/registers.h"
+#include "hw-attest/report.h"
 #include "hw-attest/reset.h"
 #include "libmonatt/control/control.h"
 
@@ -60,6 +61,7 @@ typedef struct Device {
     Pipe pipe;
     Reset reset;
     Command command;
+    Report report;
     PciConfig config;
     GuestRam ram;
     bool resetting; /* the tpm thread makes a new boot: extends answer busy */

@@ -40,7 +40,7 @@
 #define MONATT_REG_SHADOW_ADDRESS 0x078   /* RW u64, guest-physical, multiple of a page */
 #define MONATT_REG_SHADOW_CONTROL 0x080   /* RW u32, as MONATT_REG_RING_CONTROL */
 #define MONATT_REG_REPORT_STATE 0x084     /* RO u32, MONATT_REPORT_* */
-#define MONATT_REG_REPORT_SIZE 0x088      /* RO u32, bytes of the report */
+#define MONATT_REG_REPORT_SIZE 0x088      /* RO u32, bytes of it, or MONATT_REFUSAL_* */
 #define MONATT_REG_REPORT_OFFSET 0x08c    /* RW u32, where MONATT_CMD_REPORT_READ reads */
 #define MONATT_REG_DATA 0x400             /* RW 1 KiB data window */
 #define MONATT_DATA_SIZE 0x400
@@ -102,6 +102,15 @@
 #define MONATT_REPORT_WAITING 1 /* the host makes it */
 #define MONATT_REPORT_READY 2   /* REPORT_SIZE bytes can be read */
 #define MONATT_REPORT_REFUSED 3 /* the host gives none now */
+
+/* What REPORT_SIZE reads of a refused report. */
+#define MONATT_REFUSAL_TIME 1    /* no answer within a minute */
+#define MONATT_REFUSAL_NOBODY 2  /* no collector runs on the host, or it ended */
+#define MONATT_REFUSAL_SESSION 3 /* the collector has no certified session */
+#define MONATT_REFUSAL_USED 4    /* this question was asked before */
+#define MONATT_REFUSAL_BUSY 5    /* others measure this VM: ask again */
+#define MONATT_REFUSAL_LARGE 6   /* more bytes than the device takes */
+#define MONATT_REFUSAL_FAILED 7  /* could not be made; the host's log says why */
 
 /*
  * BAR2: all registers, read-only.  Read SEQUENCE, the entry, SEQUENCE again; when the two differ

@@ -280,6 +280,52 @@ bool monatt_device_guest_list(int fd, int *ret_fd, size_t *ret_size, MonattError
     return true;
 }
 
+bool monatt_device_report_question(int fd, uint32_t *ret_number,
+                                   uint8_t ret_inblob[MONATT_INBLOB_MAXIMUM], size_t *ret_size,
+                                   MonattError *err)
+{
+    MonattControlMessage answer;
+    MonattReader r;
+    uint32_t number;
+    const uint8_t *inblob;
+    if (!call(fd, MONATT_CONTROL_REPORT_QUESTION, NULL, 0, 0, &answer, err)) {
+        return false;
+    }
+    monatt_reader_init(&r, "report question", answer.payload, answer.payload_size, err);
+    if (!monatt_reader_u32_be(&r, &number)) {
+        return false;
+    }
+    size_t size = monatt_reader_left(&r);
+    if (size < 1 || size > MONATT_INBLOB_MAXIMUM) {
+        return monatt_reader_fail(&r, "inblob of %zu bytes", size);
+    }
+    if (!monatt_reader_bytes(&r, size, &inblob)) {
+        return false;
+    }
+    memcpy(ret_inblob, inblob, size);
+    *ret_number = number;
+    *ret_size = size;
+    return true;
+}
+
+bool monatt_device_report_answer(int fd, uint32_t number, uint32_t refusal, int evidence_fd,
+                                 MonattError *err)
+{
+    uint8_t request[8];
+    MonattControlMessage answer;
+    MonattWriter w;
+    monatt_writer_init(&w, request, sizeof(request));
+    monatt_writer_u32_be(&w, number);
+    monatt_writer_u32_be(&w, refusal);
+    if (!monatt_control_call_with(fd, MONATT_CONTROL_REPORT_ANSWER, request, sizeof(request),
+                                  &evidence_fd, refusal == 0 ? 1 : 0, CALL_TIMEOUT_MS, &answer,
+                                  err)) {
+        return false;
+    }
+    monatt_control_message_clear(&answer);
+    return true;
+}
+
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
                          size_t *ret_count, MonattError *err)
 {

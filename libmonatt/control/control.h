@@ -48,6 +48,9 @@ typedef enum MonattControlType {
     MONATT_CONTROL_SUBSCRIBE = 15,  /* events come on this connection from now on */
     MONATT_CONTROL_REGISTERS_SYSTEM = 16, /* -> "info registers" text of all vCPUs, for later use */
     MONATT_CONTROL_HOLD = 17,             /* u32 timeout_ms -> u64 log records, u64 log bytes */
+    MONATT_CONTROL_REPORT_QUESTION = 18,  /* -> u32 number, the inblob; error MISSING: none */
+    MONATT_CONTROL_REPORT_ANSWER = 19,    /* u32 number, u32 MONATT_REFUSAL_* of register-map.h, or
+                                           * 0 and one descriptor, a sealed memfd: the evidence */
     MONATT_CONTROL_ERROR = 0x7fff,
     MONATT_CONTROL_ANSWER = 0x8000,
 } MonattControlType;
@@ -60,6 +63,7 @@ typedef enum MonattDeviceEvent {
     MONATT_EVENT_FAULT = 5,
     MONATT_EVENT_ENDED = 6, /* the wire closed: the VM is gone, this device will exit */
     MONATT_EVENT_GUEST_LIST = 7,
+    MONATT_EVENT_REPORT_WANTED = 8, /* the guest asked for evidence about itself */
 } MonattDeviceEvent;
 
 typedef enum MonattDeviceFault {
@@ -163,6 +167,8 @@ bool monatt_control_send(int fd, uint16_t type, uint16_t id, const void *payload
 bool monatt_control_receive(int fd, int timeout_ms, MonattControlMessage *message,
                             MonattError *err) MONATT_MUST_CHECK;
 void monatt_control_message_clear(MonattControlMessage *message);
+/* Payload of MONATT_CONTROL_ERROR; its size. */
+size_t monatt_control_refusal_encode(const MonattError *err, uint8_t *buffer, size_t capacity);
 /* Request and answer in one; a refusal becomes the error it carries. */
 bool monatt_control_call(int fd, uint16_t type, const void *payload, size_t size, int timeout_ms,
                          MonattControlMessage *ret_answer, MonattError *err) MONATT_MUST_CHECK;
@@ -229,6 +235,14 @@ bool monatt_device_set_nonce(int fd, const uint8_t nonce[MONATT_NONCE_SIZE],
 /* A memfd with what the guest sent last, as docs/formats/guest-list.md says. */
 bool monatt_device_guest_list(int fd, int *ret_fd, size_t *ret_size,
                               MonattError *err) MONATT_MUST_CHECK;
+/* MISSING: no question waits.  From here on the device expects this connection's answer. */
+bool monatt_device_report_question(int fd, uint32_t *ret_number,
+                                   uint8_t ret_inblob[MONATT_INBLOB_MAXIMUM], size_t *ret_size,
+                                   MonattError *err) MONATT_MUST_CHECK;
+/* refusal 0: evidence_fd is a memfd sealed against write, shrink and growth; it stays the
+ * caller's.  MISSING: the question is not waited for any more. */
+bool monatt_device_report_answer(int fd, uint32_t number, uint32_t refusal, int evidence_fd,
+                                 MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
                          size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
 

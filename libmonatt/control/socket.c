@@ -252,6 +252,18 @@ static bool refusal(const MonattControlMessage *answer, MonattError *err)
     return hint[0] ? monatt_error_hint(err, "%s", hint) : false;
 }
 
+size_t monatt_control_refusal_encode(const MonattError *err, uint8_t *buffer, size_t capacity)
+{
+    MonattWriter w;
+    monatt_writer_init(&w, buffer, capacity);
+    monatt_writer_u16_be(&w, (uint16_t)err->code);
+    monatt_writer_u16_be(&w, (uint16_t)strlen(err->message));
+    monatt_writer_bytes(&w, err->message, strlen(err->message));
+    monatt_writer_u16_be(&w, (uint16_t)strlen(err->hint));
+    monatt_writer_bytes(&w, err->hint, strlen(err->hint));
+    return w.size;
+}
+
 bool monatt_control_call(int fd, uint16_t type, const void *payload, size_t size, int timeout_ms,
                          MonattControlMessage *ret_answer, MonattError *err)
 {

@@ -33,6 +33,10 @@
 #define MONATT_EVENT_LOG_GUEST_SHARE (24u * 1024 * 1024)
 /* The guest's own process list, sent through the data window. */
 #define MONATT_GUEST_LIST_MAXIMUM (256 * 1024)
+/* What a guest binds the report that it asks for to; the length is configfs-tsm's. */
+#define MONATT_INBLOB_MAXIMUM 64
+/* Evidence that a guest gets of itself; read in pieces of 1 KiB, so more would take minutes. */
+#define MONATT_GUEST_REPORT_MAXIMUM (8 * 1024 * 1024)
 
 #define MONATT_ALG_SHA256 0x000b /* TPM_ALG_ID, TPM 2.0 Part 2, 6.3 */
 #define MONATT_ALG_SHA384 0x000c

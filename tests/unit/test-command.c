@@ -96,7 +96,8 @@ static void test_refuses_unknown_commands(void)
 {
     Device *device = fresh();
     for (uint32_t code = 0; code < 256; code++) {
-        bool known = (code >= 1 && code <= 3) || code == 8 || (code >= 0x10 && code <= 0x12);
+        bool known = (code >= 1 && code <= 3) || code == 8 || (code >= 0x10 && code <= 0x12) ||
+                     code == 0x20 || code == 0x21;
         uint32_t error = run(device, 3, 80, code);
         g_assert_cmpint(error == MONATT_ERR_COMMAND, ==, !known);
     }
