@@ -70,8 +70,9 @@ static uint32_t extend(Device *device, uint32_t banks)
     if (command->data_size < used || command->data_size > sizeof(command->data)) {
         return MONATT_ERR_SIZE;
     }
-    if (!device_guest_may_log(device)) {
-        return MONATT_ERR_FULL;
+    uint32_t room = device_guest_room(device);
+    if (room != MONATT_ERR_NONE) {
+        return room;
     }
     if (!device_extend(device, REGISTERS_GUEST, command->index, sha256, sha384, MONATT_CEL_GUEST,
                        command->data + used, command->data_size - used, &number, &err)) {
@@ -83,8 +84,9 @@ static uint32_t extend(Device *device, uint32_t banks)
 static uint32_t reset_register(Device *device)
 {
     MonattError err = {0};
-    if (!device_guest_may_log(device)) {
-        return MONATT_ERR_FULL;
+    uint32_t room = device_guest_room(device);
+    if (room != MONATT_ERR_NONE) {
+        return room;
     }
     return device_reset_register(device, device->command.index, &err) ? MONATT_ERR_NONE
                                                                       : error_of(&err);

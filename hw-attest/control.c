@@ -31,11 +31,10 @@ typedef struct Answer {
     uint8_t bytes[MONATT_CONTROL_MAXIMUM];
 } Answer;
 
-void control_init(Control *control, int listen_fd, int wake_fd, int log_fd, const TpmBackend *tpm)
+void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend *tpm)
 {
     control->listen_fd = listen_fd;
     control->wake_fd = wake_fd;
-    control->log_fd = log_fd;
     control->tpm = tpm;
     control->events_sent = 0;
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
@@ -291,7 +290,7 @@ static bool handle_log(Control *control, Device *device, MonattReader *r, Answer
     }
     monatt_writer_u64_be(&answer->writer, device->log_bytes);
     monatt_writer_u64_be(&answer->writer, device->pipe.logged);
-    return open_again(answer, control->log_fd, "log", err);
+    return open_again(answer, device->log_fd, "log", err);
 }
 
 static bool handle_ram(Control *control, Device *device, MonattReader *r, Answer *answer,

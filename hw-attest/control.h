@@ -15,7 +15,6 @@
 typedef struct Control {
     int listen_fd;
     int wake_fd;
-    int log_fd;            /* eventlog.cel; only opened again, read-only */
     const TpmBackend *tpm; /* its public keys only, fixed after set-up */
     uint64_t events_sent;
     size_t serving; /* slot of the request that is being served */
@@ -26,8 +25,8 @@ typedef struct Control {
     MonattControlMessage request; /* one at a time */
 } Control;
 
-/* listen_fd, wake_fd and log_fd stay the caller's. */
-void control_init(Control *control, int listen_fd, int wake_fd, int log_fd, const TpmBackend *tpm);
+/* listen_fd and wake_fd stay the caller's. */
+void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend *tpm);
 /* The control thread: until device->ending, whose event it still sends. */
 void control_run(Control *control, Device *device);
 /* One request on a connection; false: the connection is to be closed.  For tests too. */

@@ -33,6 +33,8 @@ Device *device_new(void)
     pci_config_init(&device->config);
     guest_ram_init(&device->ram);
     device->ring_fd = -1;
+    device->log_fd = -1;
+    device->seal.impossible = true; /* until a segment can be sealed */
     device->wake_fd = -1;
     device->start_boottime_ns = device_boottime_ns();
     return device;
@@ -157,10 +159,13 @@ bool device_ready(Device *device, MonattError *err)
     return true;
 }
 
-bool device_guest_may_log(const Device *device)
+uint32_t device_guest_room(const Device *device)
 {
-    return device->guest_bytes + ENTRY_OVERHEAD + MONATT_CONTENT_MAXIMUM <=
-           MONATT_EVENT_LOG_GUEST_SHARE;
+    if (device->guest_bytes + ENTRY_OVERHEAD + MONATT_CONTENT_MAXIMUM <=
+        MONATT_EVENT_LOG_GUEST_SHARE) {
+        return MONATT_ERR_NONE;
+    }
+    return device->seal.impossible ? MONATT_ERR_FULL : MONATT_ERR_BUSY;
 }
 
 bool device_extend(Device *device, RegistersParty party, uint32_t index, const uint8_t *sha256,

@@ -40,6 +40,28 @@ typedef struct DeviceQuoteJob {
     MonattError error;
 } DeviceQuoteJob;
 
+/* One quote of all registers, asked for and made. */
+typedef struct DeviceSignature {
+    size_t qualifying_size;
+    uint8_t qualifying[64];
+    uint16_t attest_size;
+    uint16_t signature_size;
+    uint8_t attest[MONATT_QUOTE_ATTEST_MAXIMUM];
+    uint8_t signature[MONATT_QUOTE_SIGNATURE_MAXIMUM];
+} DeviceSignature;
+
+/* A segment of the log being sealed: the log thread asks, the tpm thread signs (event-log.c). */
+typedef struct DeviceSeal {
+    enum { SEAL_IDLE, SEAL_DRAINING, SEAL_ASKED, SEAL_RUNNING, SEAL_SIGNED, SEAL_FAILED } state;
+    bool impossible;      /* the last one failed: a guest whose share is used up is told "full" */
+    uint64_t position;    /* records before the next segment; log and swtpm go no further */
+    uint64_t guest_bytes; /* device->guest_bytes there */
+    Registers registers;  /* as they stand there */
+    DeviceSignature signature256;
+    DeviceSignature signature384;
+    MonattError error;
+} DeviceSeal;
+
 typedef struct Device {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -74,8 +96,9 @@ typedef struct Device {
     bool qmp_open; /* QEMU's end of the monitor is there */
     uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
     uint64_t boot_count;
-    uint64_t log_bytes;    /* of `pipe.logged` records */
-    uint64_t guest_bytes;  /* of the log, at most, by the guest's records in this boot */
+    int log_fd;            /* the segment that is written; only opened again, read-only */
+    uint64_t log_bytes;    /* of that segment, up to `pipe.logged` records */
+    uint64_t guest_bytes;  /* at most, by the guest's records from this segment's start on */
     uint64_t durable;      /* records that fdatasync has covered */
     uint64_t synced_bytes; /* of the log, at `pipe.synced` */
     bool stopped;
@@ -86,6 +109,7 @@ typedef struct Device {
     uint32_t vcpus[MONATT_VCPUS_MAXIMUM];
     DeviceQuoteJob quote;
     Hold hold;
+    DeviceSeal seal;
     size_t guest_list_size; /* 0: none */
     uint8_t guest_list[MONATT_GUEST_LIST_MAXIMUM];
 
@@ -117,8 +141,9 @@ void device_finish_reset(Device *device, uint64_t boot_count,
                          const uint8_t seed[MONATT_BOOT_SEED_SIZE]);
 /* Why an extend cannot be taken now: BUSY or FAULT; true when it can. */
 bool device_ready(Device *device, MonattError *err) MONATT_MUST_CHECK;
-/* Whether one more record of the guest, however long, fits its share of this boot's log. */
-bool device_guest_may_log(const Device *device);
+/* Whether one more record of the guest, however long, fits its share of the log's segment:
+ * MONATT_ERR_NONE; BUSY until the segment is sealed; FULL when it cannot be. */
+uint32_t device_guest_room(const Device *device);
 /*
  * One extend: register, then pipe.  content is copied.  Errors of registers_extend(),
  * device_ready() and BUSY when the pipe is full; nothing has happened then.

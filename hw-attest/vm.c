@@ -185,7 +185,11 @@ static bool open_folders(Vm *vm, MonattError *err)
     if (!lock_file(vm->run_folder, "device.pid", &vm->pid_fd, err)) {
         return false;
     }
-    return event_log_open(&vm->log, vm->state_fd, err);
+    if (!event_log_open(&vm->log, vm->state_fd, err)) {
+        return false;
+    }
+    device->log_fd = vm->log.fd;
+    return true;
 }
 
 static bool open_tpm(Vm *vm, MonattError *err)
@@ -417,7 +421,7 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     if (!sandbox_before_files(&err) || !set_up(&vm, connection, &err)) {
         goto refused;
     }
-    control_init(&vm.control, vm.listen_fd, vm.device->wake_fd, vm.log.fd, &vm.tpm);
+    control_init(&vm.control, vm.listen_fd, vm.device->wake_fd, &vm.tpm);
     if (!start_threads(&vm, &err) || !sandbox_before_guest(&err) ||
         !answer(&vm, connection, &err)) {
         goto refused;

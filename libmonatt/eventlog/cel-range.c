@@ -5,7 +5,7 @@
  * The collector writes it and the verifier checks it, both here, so that the two cannot differ.
  */
 #include <openssl/evp.h>
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 
 static const EVP_MD *md_of(uint16_t bank)
 {
@@ -22,22 +22,26 @@ static const EVP_MD *md_of(uint16_t bank)
 bool monatt_cel_range_digest(const void *log, size_t size, uint32_t index, uint64_t first,
                              uint64_t last, uint16_t bank, uint8_t *ret_digest, MonattError *err)
 {
-    MonattReader r;
+    MonattLogWalk walk;
+    MonattCelEntry entry;
+    const uint8_t *bytes;
+    size_t length;
+    bool failed = false;
     const EVP_MD *md = md_of(bank);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = md != NULL && context != NULL && EVP_DigestInit_ex(context, md, NULL) == 1;
-    monatt_reader_init(&r, "event log", log, size, err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (good && monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        size_t start = r.position;
-        if (!monatt_cel_next(&r, &entry)) {
-            EVP_MD_CTX_free(context);
-            return false;
-        }
+    if (!monatt_log_walk_begin(&walk, log, size, err)) {
+        EVP_MD_CTX_free(context);
+        return false;
+    }
+    while (good && monatt_log_walk_next(&walk, &entry, &bytes, &length, &failed)) {
         if (entry.index == index && entry.number >= first && entry.number <= last) {
-            good = EVP_DigestUpdate(context, r.bytes + start, r.position - start) == 1;
+            good = EVP_DigestUpdate(context, bytes, length) == 1;
         }
+    }
+    if (failed) {
+        EVP_MD_CTX_free(context);
+        return false;
     }
     good = good && EVP_DigestFinal_ex(context, ret_digest, NULL) == 1;
     EVP_MD_CTX_free(context);

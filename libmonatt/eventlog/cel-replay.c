@@ -10,25 +10,32 @@
 #include <openssl/evp.h>
 #include <string.h>
 #include "libmonatt/base/text.h"
+#include "libmonatt/eventlog/checkpoint.h"
 
-static bool hash(const EVP_MD *md, const void *bytes, size_t size, uint8_t *digest,
-                 MonattError *err)
+static const EVP_MD *md_of(uint16_t bank)
 {
+    return bank == MONATT_ALG_SHA256   ? EVP_sha256()
+           : bank == MONATT_ALG_SHA384 ? EVP_sha384()
+                                       : NULL;
+}
+
+bool monatt_cel_hash(uint16_t bank, const void *bytes, size_t size, uint8_t *ret, MonattError *err)
+{
+    const EVP_MD *md = md_of(bank);
     unsigned length = 0;
-    if (EVP_Digest(size > 0 ? bytes : "", size, digest, &length, md, NULL) != 1) {
+    if (!md || EVP_Digest(size > 0 ? bytes : "", size, ret, &length, md, NULL) != 1) {
         return monatt_error_set(err, MONATT_ERROR_INTERNAL, "event log: libcrypto cannot hash");
     }
     return true;
 }
 
-/* TPM 2.0 Part 3, 22.2: PCR := H(PCR || digest) */
-static bool extend(const EVP_MD *md, uint8_t *value, const uint8_t *digest, size_t size,
-                   MonattError *err)
+bool monatt_cel_extend(uint16_t bank, uint8_t *value, const uint8_t *digest, MonattError *err)
 {
+    size_t size = bank == MONATT_ALG_SHA384 ? MONATT_SHA384_SIZE : MONATT_SHA256_SIZE;
     uint8_t both[2 * MONATT_SHA384_SIZE];
     memcpy(both, value, size);
     memcpy(both + size, digest, size);
-    return hash(md, both, 2 * size, value, err);
+    return monatt_cel_hash(bank, both, 2 * size, value, err);
 }
 
 void monatt_cel_replay_init(MonattCelReplay *replay)
@@ -92,19 +99,28 @@ static bool check_rules(const MonattCelReplay *replay, const MonattCelEntry *ent
 static bool check_own_digests(const MonattCelEntry *entry, MonattError *err)
 {
     uint8_t digest[MONATT_SHA384_SIZE];
-    if (!hash(EVP_sha256(), entry->content, entry->content_size, digest, err)) {
+    if (!monatt_cel_hash(MONATT_ALG_SHA256, entry->content, entry->content_size, digest, err)) {
         return false;
     }
     if (!monatt_bytes_equal(digest, entry->sha256, MONATT_SHA256_SIZE)) {
         return refuse(entry, err, "SHA-256 digest is not that of the record");
     }
-    if (!hash(EVP_sha384(), entry->content, entry->content_size, digest, err)) {
+    if (!monatt_cel_hash(MONATT_ALG_SHA384, entry->content, entry->content_size, digest, err)) {
         return false;
     }
     if (!monatt_bytes_equal(digest, entry->sha384, MONATT_SHA384_SIZE)) {
         return refuse(entry, err, "SHA-384 digest is not that of the record");
     }
     return true;
+}
+
+bool monatt_cel_check_record(const MonattCelEntry *entry, MonattError *err)
+{
+    if (entry->content_type != MONATT_CEL_RECORD || !entry->has_sha256 || !entry->has_sha384 ||
+        entry->index >= MONATT_REGISTER_COUNT) {
+        return refuse(entry, err, "not a host's record with its two digests");
+    }
+    return check_own_digests(entry, err);
 }
 
 bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry, MonattError *err)
@@ -117,14 +133,16 @@ bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entr
         memset(replay->sha256[entry->index], 0, MONATT_SHA256_SIZE);
         memset(replay->sha384[entry->index], 0, MONATT_SHA384_SIZE);
     } else {
-        if ((entry->has_sha256 && !extend(EVP_sha256(), replay->sha256[entry->index], entry->sha256,
-                                          MONATT_SHA256_SIZE, err)) ||
-            (entry->has_sha384 && !extend(EVP_sha384(), replay->sha384[entry->index], entry->sha384,
-                                          MONATT_SHA384_SIZE, err))) {
+        if ((entry->has_sha256 &&
+             !monatt_cel_extend(MONATT_ALG_SHA256, replay->sha256[entry->index], entry->sha256,
+                                err)) ||
+            (entry->has_sha384 &&
+             !monatt_cel_extend(MONATT_ALG_SHA384, replay->sha384[entry->index], entry->sha384,
+                                err))) {
             return false;
         }
-        replay->extends[entry->index]++;
     }
+    replay->extends[entry->index]++;
     replay->records++;
     /* An entry has one encoding only, so its size is known without the bytes. */
     replay->bytes += MONATT_CEL_TLV_SIZE + 8 + MONATT_CEL_TLV_SIZE + 4 + MONATT_CEL_TLV_SIZE +
@@ -134,24 +152,41 @@ bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entr
     return true;
 }
 
+/* The registers as the checkpoint has them. */
+static bool begin_at_checkpoint(MonattCelReplay *replay, MonattReader *r, MonattError *err)
+{
+    MonattCheckpoint checkpoint;
+    const uint8_t *skipped;
+    if (!monatt_checkpoint_parse(r->bytes, monatt_reader_left(r), &checkpoint, err)) {
+        return false;
+    }
+    memcpy(replay->sha256, checkpoint.sha256, sizeof(replay->sha256));
+    memcpy(replay->sha384, checkpoint.sha384, sizeof(replay->sha384));
+    memcpy(replay->extends, checkpoint.extends, sizeof(replay->extends));
+    replay->records = checkpoint.records;
+    replay->bytes = checkpoint.size;
+    return monatt_reader_bytes(r, checkpoint.size, &skipped);
+}
+
 bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
                            uint64_t records, MonattError *err)
 {
     MonattReader r;
-    uint64_t done = 0;
     monatt_reader_init(&r, "event log", bytes, size, err);
+    if (monatt_checkpoint_is_there(bytes, size) && !begin_at_checkpoint(replay, &r, err)) {
+        return false;
+    }
     /* Ends: each round consumes at least one byte of the range. */
-    while (done < records && monatt_reader_left(&r) > 0) {
+    while (replay->records < records && monatt_reader_left(&r) > 0) {
         MonattCelEntry entry;
         if (!monatt_cel_next(&r, &entry) || !monatt_cel_replay_entry(replay, &entry, err)) {
             return false;
         }
-        done++;
     }
-    if (records != UINT64_MAX && done < records) {
+    if (records != UINT64_MAX && replay->records != records) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT,
                                 "event log: ends after %llu records, %llu are wanted",
-                                (unsigned long long)done, (unsigned long long)records);
+                                (unsigned long long)replay->records, (unsigned long long)records);
     }
     return true;
 }

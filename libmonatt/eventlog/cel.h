@@ -53,13 +53,21 @@ bool monatt_cel_range_digest(const void *log, size_t size, uint32_t index, uint6
                              uint64_t last, uint16_t bank, uint8_t *ret_digest,
                              MonattError *err) MONATT_MUST_CHECK;
 
-/* Replay (needs OpenSSL's libcrypto). */
+/* Needs OpenSSL's libcrypto, as all below.  ret: MONATT_SHA384_SIZE bytes of room. */
+bool monatt_cel_hash(uint16_t bank, const void *bytes, size_t size, uint8_t *ret,
+                     MonattError *err) MONATT_MUST_CHECK;
+/* TPM 2.0 Part 3, 22.2: value := H(value || digest), both of the bank's size. */
+bool monatt_cel_extend(uint16_t bank, uint8_t *value, const uint8_t *digest,
+                       MonattError *err) MONATT_MUST_CHECK;
+/* A host's record with digests that are its own. */
+bool monatt_cel_check_record(const MonattCelEntry *entry, MonattError *err) MONATT_MUST_CHECK;
+
 typedef struct MonattCelReplay {
     uint8_t sha256[MONATT_REGISTER_COUNT][MONATT_SHA256_SIZE];
     uint8_t sha384[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE];
-    uint64_t extends[MONATT_REGISTER_COUNT];
-    uint64_t records;
-    uint64_t bytes;
+    uint64_t extends[MONATT_REGISTER_COUNT]; /* and resets, as the device counts */
+    uint64_t records;                        /* of the boot, with those before a checkpoint */
+    uint64_t bytes;                          /* of this log, with its checkpoint */
 } MonattCelReplay;
 /* PCR start values of a PC client TPM: zeros, and all ones for PCR 17 to 22. */
 void monatt_cel_replay_init(MonattCelReplay *replay);
@@ -68,7 +76,10 @@ void monatt_cel_replay_init(MonattCelReplay *replay);
  */
 bool monatt_cel_replay_entry(MonattCelReplay *replay, const MonattCelEntry *entry,
                              MonattError *err) MONATT_MUST_CHECK;
-/* Whole log, or its first records records (UINT64_MAX: all). */
+/* A whole segment of a boot's log, with the checkpoint at its start if it has one; or up to so many
+ * records of the boot (UINT64_MAX: all).  replay: as monatt_cel_replay_init() leaves it.  The
+ * checkpoint's registers are taken as they stand: who needs to know that a TPM had them checks its
+ * quote (checkpoint.h). */
 bool monatt_cel_replay_log(MonattCelReplay *replay, const void *bytes, size_t size,
                            uint64_t records, MonattError *err) MONATT_MUST_CHECK;
 

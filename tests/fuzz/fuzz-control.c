@@ -58,7 +58,8 @@ static void start(void)
     device = device_new();
     require(device != NULL);
     memcpy(device->name, "fuzz", 5);
-    control_init(&control, -1, -1, memfd_create("log", MFD_CLOEXEC), &tpm);
+    device->log_fd = memfd_create("log", MFD_CLOEXEC);
+    control_init(&control, -1, -1, &tpm);
     require(pthread_create(&thread, NULL, backend, NULL) == 0);
     pthread_detach(thread);
 }

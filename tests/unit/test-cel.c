@@ -104,7 +104,7 @@ static void test_replay(void)
     g_assert_cmpuint(replayed.records, ==, VECTOR_RECORDS);
     g_assert_cmpuint(replayed.bytes, ==, vector_size);
     g_assert_cmpuint(replayed.extends[0], ==, 3);
-    g_assert_cmpuint(replayed.extends[16], ==, 2); /* a reset is no extend */
+    g_assert_cmpuint(replayed.extends[16], ==, 3); /* a reset counts, as in the device */
     g_assert_cmpuint(replayed.extends[1], ==, 0);
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; **line != '\0'; line++) {
