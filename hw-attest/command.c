@@ -172,11 +172,11 @@ static uint32_t execute(Device *device, uint32_t command)
 static uint32_t status(Device *device)
 {
     MonattError err = {0};
-    if (device->tpm_gone || device->tpm_differs) {
+    if (device_broken(device)) {
         return MONATT_STATUS_FAULT;
     }
     if (!device_ready(device, &err) ||
-        device->pipe.enqueued - device->pipe.synced >= PIPE_ENTRIES) {
+        device->pipe->enqueued - device->pipe->synced >= PIPE_ENTRIES) {
         return MONATT_STATUS_BUSY;
     }
     return MONATT_STATUS_READY;
@@ -208,7 +208,7 @@ static uint32_t control_word(Device *device, uint32_t offset)
     case MONATT_REG_DATA_SIZE:
         return device->command.data_size;
     case MONATT_REG_PENDING:
-        return (uint32_t)(device->pipe.enqueued - device->pipe.synced);
+        return (uint32_t)(device->pipe->enqueued - device->pipe->synced);
     case MONATT_REG_BOOT_COUNT:
         return (uint32_t)device->boot_count;
     case MONATT_REG_REPORT_STATE:

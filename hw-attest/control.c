@@ -130,7 +130,7 @@ static bool ask_quote(Control *control, Device *device, uint16_t alg, const uint
     }
     /* Checked above: a hold that is active is this connection's. */
     const Registers *registers = &device->registers;
-    job->position = device->pipe.enqueued;
+    job->position = device->pipe->enqueued;
     if (device->hold.active) {
         registers = &device->hold.registers;
         job->position = device->hold.position;
@@ -177,12 +177,12 @@ static bool handle_hold(Control *control, Device *device, MonattReader *r, Answe
     }
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
     uint64_t boot = device->boot_count;
-    if (!hold_begin(&device->hold, control->serving, device->pipe.enqueued, &device->registers,
+    if (!hold_begin(&device->hold, control->serving, device->pipe->enqueued, &device->registers,
                     device_now_ms(), deadline + timeout_ms, err)) {
         return false;
     }
     device->hold.log_end = device->log_bytes; /* the log thread moves it on */
-    while (device->pipe.logged < device->hold.position) {
+    while (device->pipe->logged < device->hold.position) {
         bool over = device->boot_count != boot || device->resetting || device->ending;
         if (over || !device_wait_until(device, deadline)) {
             end_hold(control, device);
@@ -279,17 +279,17 @@ static bool handle_log(Control *control, Device *device, MonattReader *r, Answer
                        MonattError *err)
 {
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
-    uint64_t want = device->pipe.enqueued;
-    while (!device->resetting && !device->ending && device->pipe.logged < want) {
+    uint64_t want = device->pipe->enqueued;
+    while (!device->resetting && !device->ending && device->pipe->logged < want) {
         if (!device_wait_until(device, deadline)) {
             return monatt_error_set(err, MONATT_ERROR_BUSY, "log: records are not written yet");
         }
     }
-    if (device->resetting || device->pipe.logged < want) {
+    if (device->resetting || device->pipe->logged < want) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "log: the VM is being reset");
     }
     monatt_writer_u64_be(&answer->writer, device->log_bytes);
-    monatt_writer_u64_be(&answer->writer, device->pipe.logged);
+    monatt_writer_u64_be(&answer->writer, device->pipe->logged);
     return open_again(answer, device->log_fd, "log", err);
 }
 

@@ -13,12 +13,19 @@
 /* A log entry without its content: numbers and two digests (docs/formats/event-log.md). */
 #define ENTRY_OVERHEAD 127u
 
-Device *device_new(void)
+Device *device_new(DeviceKept *kept)
 {
     Device *device = calloc(1, sizeof(*device));
     if (!device) {
         return NULL;
     }
+    device->kept_owned = !kept;
+    device->kept = kept ? kept : calloc(1, sizeof(*kept));
+    if (!device->kept) {
+        free(device);
+        return NULL;
+    }
+    device->pipe = &device->kept->pipe;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -49,6 +56,9 @@ void device_free(Device *device)
         pthread_cond_destroy(&device->enqueued);
         pthread_cond_destroy(&device->changed);
         pthread_mutex_destroy(&device->lock);
+        if (device->kept_owned) {
+            free(device->kept);
+        }
         free(device);
     }
 }
@@ -85,10 +95,18 @@ uint32_t device_fault(const Device *device)
     if (device->tpm_gone) {
         return MONATT_FAULT_TPM_GONE;
     }
+    if (device->recovery_failed) {
+        return MONATT_FAULT_RECOVERY;
+    }
     if (device->log_failed) {
         return MONATT_FAULT_LOG_WRITE;
     }
     return device->wire_failed ? MONATT_FAULT_WIRE : MONATT_FAULT_NONE;
+}
+
+bool device_broken(const Device *device)
+{
+    return device->tpm_gone || device->tpm_differs || device->recovery_failed;
 }
 
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
@@ -120,7 +138,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     command_end_update(&device->command);
     command_new_boot(&device->command);
     report_drop(&device->report);
-    pipe_clear(&device->pipe);
+    pipe_clear(device->pipe);
     hold_end(&device->hold);
     memcpy(device->boot_seed, seed, MONATT_BOOT_SEED_SIZE);
     device->boot_count = boot_count;
@@ -133,15 +151,18 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     device->guest_list_size = 0;
     device->tpm_gone = false;
     device->tpm_differs = false;
+    device->recovery_failed = false;
     device->resetting = false;
     device_post(device, MONATT_EVENT_RESET, boot_count);
 }
 
 bool device_ready(Device *device, MonattError *err)
 {
-    if (device->tpm_gone || device->tpm_differs) {
+    if (device_broken(device)) {
         monatt_error_set(err, MONATT_ERROR_FAULT, "device: '%s': %s", device->name,
-                         device->tpm_gone ? "its swtpm is gone" : "its swtpm shows other values");
+                         device->tpm_gone      ? "its swtpm is gone"
+                         : device->tpm_differs ? "its swtpm shows other values"
+                                               : "what a killed device left does not fit together");
         return monatt_error_hint(err, "reset the VM");
     }
     if (device->resetting || reset_pending(&device->reset, device_now_ms())) {
@@ -179,7 +200,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     if (!registers_check(index, party, err) || !device_ready(device, err)) {
         return false;
     }
-    PipeEntry *entry = pipe_reserve(&device->pipe);
+    PipeEntry *entry = pipe_reserve(device->pipe);
     if (!entry) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "extend: MR%u: %d extends are waiting",
                                 index, PIPE_ENTRIES);
@@ -206,8 +227,8 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
         memcpy(entry->content, content, size);
     }
     device->guest_bytes += party == REGISTERS_GUEST ? ENTRY_OVERHEAD + size : 0;
-    *ret_number = device->pipe.enqueued;
-    pipe_commit(&device->pipe);
+    *ret_number = device->pipe->enqueued;
+    pipe_commit(device->pipe);
     pthread_cond_signal(&device->enqueued);
     return true;
 }
@@ -217,7 +238,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     if (!device_ready(device, err)) {
         return false;
     }
-    PipeEntry *entry = pipe_reserve(&device->pipe);
+    PipeEntry *entry = pipe_reserve(device->pipe);
     if (!entry) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "reset: MR%u: %d extends are waiting",
                                 index, PIPE_ENTRIES);
@@ -235,7 +256,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     entry->has_sha384 = false;
     entry->content_size = 0;
     device->guest_bytes += ENTRY_OVERHEAD;
-    pipe_commit(&device->pipe);
+    pipe_commit(device->pipe);
     pthread_cond_signal(&device->enqueued);
     return true;
 }
@@ -248,8 +269,8 @@ void device_status(Device *device, MonattDeviceStatus *ret)
     memcpy(ret->boot_seed, device->boot_seed, sizeof(ret->boot_seed));
     ret->boot_count = device->boot_count;
     ret->start_boottime_ns = device->start_boottime_ns;
-    ret->records = device->pipe.enqueued;
-    ret->synced_records = device->pipe.synced;
+    ret->records = device->pipe->enqueued;
+    ret->synced_records = device->pipe->synced;
     ret->paused_ns = device->paused_ns;
     if (device->stopped) {
         ret->paused_ns += device_boottime_ns() - (uint64_t)device->stopped_since_ns;

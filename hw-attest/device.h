@@ -15,18 +15,13 @@
 #include "hw-attest/command.h"
 #include "hw-attest/guest-ram.h"
 #include "hw-attest/hold.h"
+#include "hw-attest/kept.h"
 #include "hw-attest/pci-config.h"
 #include "hw-attest/pipe.h"
 #include "hw-attest/registers.h"
 #include "hw-attest/report.h"
 #include "hw-attest/reset.h"
 #include "libmonatt/control/control.h"
-
-/* Shared with the attach service, which kills a device that stalls (service.c). */
-typedef struct DeviceHeartbeat {
-    atomic_uint ticks;     /* the qmp thread: at least one in 500 ms */
-    atomic_uint wire_busy; /* odd: the wire thread works on a message; the count moves with each */
-} DeviceHeartbeat;
 
 /* A quote asked by the control thread, made by the tpm thread at its place in the pipe. */
 typedef struct DeviceQuoteJob {
@@ -76,11 +71,12 @@ typedef struct Device {
     int ring_fd; /* -1: no plugin */
     uint64_t ring_size;
     uint64_t start_boottime_ns;
-    DeviceHeartbeat *heartbeat; /* may be NULL in tests */
+    DeviceKept *kept; /* outlives this process */
+    bool kept_owned;  /* tests: freed with the device */
 
     /* Under the lock. */
     Registers registers;
-    Pipe pipe;
+    Pipe *pipe; /* in kept */
     Reset reset;
     Command command;
     Report report;
@@ -90,6 +86,7 @@ typedef struct Device {
     bool ending;    /* the wire closed */
     bool tpm_gone;
     bool tpm_differs;
+    bool recovery_failed; /* what the last device process left does not fit together */
     bool log_failed;
     bool log_writing; /* the log thread is in a write, without the lock */
     bool wire_failed;
@@ -110,6 +107,11 @@ typedef struct Device {
     DeviceQuoteJob quote;
     Hold hold;
     DeviceSeal seal;
+    uint64_t wire_messages; /* of the wire, dealt with; and their bytes */
+    uint64_t wire_used;
+    uint64_t ram_messages;
+    uint64_t qmp_used;
+    bool qmp_overlong;      /* the rest of a line that was too long is dropped */
     size_t guest_list_size; /* 0: none */
     uint8_t guest_list[MONATT_GUEST_LIST_MAXIMUM];
 
@@ -122,8 +124,9 @@ typedef struct Device {
     int wake_fd; /* eventfd of the control thread; -1 in tests */
 } Device;
 
-/* Heap: about 1.7 MB.  NULL when there is no memory. */
-Device *device_new(void);
+/* Heap: about 0.4 MB; kept: of the attach service, or NULL for one of its own (1.3 MB).  NULL when
+ * there is no memory. */
+Device *device_new(DeviceKept *kept);
 void device_free(Device *device);
 
 int64_t device_now_ms(void);       /* CLOCK_MONOTONIC */
@@ -133,6 +136,8 @@ bool device_wait_until(Device *device, int64_t deadline_ms);
 
 /* The caller holds the lock for everything below. */
 uint32_t device_fault(const Device *device); /* MonattDeviceFault, the worst one */
+/* A fault that only the VM's reset mends: no extends, no quotes. */
+bool device_broken(const Device *device);
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail);
 /* A new boot was seen: the tpm thread does the work, extends are busy until then. */
 void device_begin_reset(Device *device);

@@ -85,7 +85,7 @@ bool event_log_rotate(EventLog *log, MonattError *err)
 /* Encodes records from `logged` on; returns how many, sets host and the end of each. */
 static uint64_t encode_batch(EventLog *log, Device *device, size_t *ret_size, bool *ret_host)
 {
-    Pipe *pipe = &device->pipe;
+    Pipe *pipe = device->pipe;
     uint64_t count = 0;
     *ret_size = 0;
     *ret_host = false;
@@ -120,7 +120,7 @@ void event_log_run(EventLog *log, Device *device)
 {
     pthread_mutex_lock(&device->lock);
     for (;;) {
-        if (device->pipe.logged == device->pipe.enqueued) {
+        if (device->pipe->logged == device->pipe->enqueued) {
             if (device->ending) {
                 break;
             }
@@ -145,15 +145,14 @@ void event_log_run(EventLog *log, Device *device)
         pthread_mutex_lock(&device->lock);
         device->log_writing = false;
         if (ok) {
-            uint64_t logged = device->pipe.logged + count;
-            if (hold_wants_log_end(&device->hold, device->pipe.logged, logged)) {
-                device->hold.log_end =
-                    pipe_entry(&device->pipe, device->hold.position - 1)->log_end;
+            uint64_t logged = device->pipe->logged + count;
+            if (hold_wants_log_end(&device->hold, device->pipe->logged, logged)) {
+                device->hold.log_end = pipe_entry(device->pipe, device->hold.position - 1)->log_end;
             }
-            device->pipe.logged = logged;
+            device->pipe->logged = logged;
             device->log_bytes += size;
             if (host) {
-                device->durable = device->pipe.logged;
+                device->durable = device->pipe->logged;
             }
             device->log_failed = false;
             pthread_cond_broadcast(&device->changed);

@@ -129,7 +129,7 @@ static int replay(int argc, char **argv)
         monatt_log_failure(&err);
         return 1;
     }
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     bool ok = device && wire_replay.serve(device, fd, &err);
     if (!ok) {
         monatt_log_failure(&err);

@@ -161,9 +161,7 @@ void qmp_run(Qmp *qmp, Device *device)
         struct pollfd waits[2] = {{.fd = open ? qmp->fd : -1, .events = POLLIN},
                                   {.fd = qmp->wake_fd, .events = POLLIN}};
         int ready = poll(waits, 2, TICK_MS);
-        if (device->heartbeat) {
-            atomic_fetch_add(&device->heartbeat->ticks, 1);
-        }
+        atomic_fetch_add(&device->kept->heartbeat.ticks, 1);
         pthread_mutex_lock(&device->lock);
         bool ending = device->ending;
         pthread_mutex_unlock(&device->lock);

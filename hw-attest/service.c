@@ -37,7 +37,7 @@ typedef struct ServiceVm {
     int link;
     bool known; /* vid is set */
     uint8_t vid[MONATT_UUID_SIZE];
-    DeviceHeartbeat *heartbeat; /* in shared memory */
+    DeviceKept *kept; /* shared with the device process, and with no other */
     unsigned last_ticks;
     unsigned silent;
     unsigned last_busy;
@@ -49,7 +49,6 @@ typedef struct Service {
     int listen_fd;
     int signal_fd;
     sigset_t old_mask;
-    DeviceHeartbeat *heartbeats; /* SERVICE_VMS_MAXIMUM, shared */
     bool had_vm;
     bool stop;
     int64_t started_ms;
@@ -171,13 +170,15 @@ static bool peer_allowed(const Service *service, int fd, struct ucred *peer)
     return false;
 }
 
-static void become_device(Service *service, size_t slot, int connection, int link, uint32_t peer)
+static void become_device(Service *service, DeviceKept *kept, int connection, int link,
+                          uint32_t peer)
 {
     close(service->listen_fd);
     close(service->signal_fd);
     for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
         if (service->vms[i].pid != 0) {
             close(service->vms[i].link);
+            munmap(service->vms[i].kept, sizeof(*service->vms[i].kept)); /* another VM's */
         }
     }
     signal(SIGTERM, SIG_DFL);
@@ -185,7 +186,7 @@ static void become_device(Service *service, size_t slot, int connection, int lin
     signal(SIGINT, SIG_IGN);
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
-    _exit(vm_serve(&service->options->vm, connection, link, peer, &service->heartbeats[slot]));
+    _exit(vm_serve(&service->options->vm, connection, link, peer, kept));
 }
 
 static void accept_launcher(Service *service)
@@ -209,20 +210,23 @@ static void accept_launcher(Service *service)
         monatt_log_warning("attach: no room for another VM");
         return;
     }
-    memset(&service->heartbeats[slot], 0, sizeof(service->heartbeats[slot]));
-    pid_t pid = fork();
+    DeviceKept *kept =
+        mmap(NULL, sizeof(*kept), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid = kept == MAP_FAILED ? -1 : fork();
     if (pid == 0) {
         close(pair[0]);
-        become_device(service, slot, connection, pair[1], (uint32_t)peer.pid);
+        become_device(service, kept, connection, pair[1], (uint32_t)peer.pid);
     }
     close(pair[1]);
     if (pid < 0) {
+        monatt_log_error("attach: %s", strerrordesc_np(errno));
         close(pair[0]);
-        monatt_log_error("attach: fork: %s", strerrordesc_np(errno));
+        if (kept != MAP_FAILED) {
+            munmap(kept, sizeof(*kept));
+        }
         return;
     }
-    service->vms[slot] =
-        (ServiceVm){.pid = pid, .link = pair[0], .heartbeat = &service->heartbeats[slot]};
+    service->vms[slot] = (ServiceVm){.pid = pid, .link = pair[0], .kept = kept};
     service->count++;
     service->had_vm = true;
 }
@@ -311,6 +315,7 @@ static void end_vm(Service *service, ServiceVm *vm, int status)
         }
     }
     close(vm->link);
+    munmap(vm->kept, sizeof(*vm->kept));
     memset(vm, 0, sizeof(*vm));
     service->count--;
 }
@@ -345,8 +350,8 @@ static void watch(Service *service)
         if (vm->pid == 0) {
             continue;
         }
-        unsigned ticks = atomic_load(&vm->heartbeat->ticks);
-        unsigned busy = atomic_load(&vm->heartbeat->wire_busy);
+        unsigned ticks = atomic_load(&vm->kept->heartbeat.ticks);
+        unsigned busy = atomic_load(&vm->kept->heartbeat.wire_busy);
         /* Counted in rounds of ours, so that a host that schedules nobody accuses nobody. */
         vm->silent = ticks != 0 && ticks == vm->last_ticks ? vm->silent + 1 : 0;
         vm->busy = (busy & 1) && busy == vm->last_busy ? vm->busy + 1 : 0;
@@ -421,15 +426,13 @@ bool service_run(const ServiceOptions *options, MonattError *err)
     if (!prepare(&service, socket_path, sizeof(socket_path), err)) {
         return false;
     }
-    service.heartbeats = mmap(NULL, SERVICE_VMS_MAXIMUM * sizeof(*service.heartbeats),
-                              PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     sigemptyset(&mask);
     sigaddset(&mask, SIGCHLD);
     sigaddset(&mask, SIGTERM);
     sigaddset(&mask, SIGINT);
     sigprocmask(SIG_BLOCK, &mask, &service.old_mask);
     service.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (service.heartbeats == MAP_FAILED || service.signal_fd < 0) {
+    if (service.signal_fd < 0) {
         unlink(socket_path);
         return monatt_error_set_errno(err, errno, "attach service");
     }

@@ -295,7 +295,7 @@ static void run_quote(TpmBackend *tpm, Device *device)
 static void run_extend(TpmBackend *tpm, Device *device)
 {
     MonattError err = {0};
-    PipeEntry entry = *pipe_entry(&device->pipe, device->pipe.synced);
+    PipeEntry entry = *pipe_entry(device->pipe, device->pipe->synced);
     pthread_mutex_unlock(&device->lock);
     bool ok = extend(tpm, &entry, &err);
     pthread_mutex_lock(&device->lock);
@@ -303,7 +303,7 @@ static void run_extend(TpmBackend *tpm, Device *device)
         mark_fault(device, &err);
         return;
     }
-    device->pipe.synced++;
+    device->pipe->synced++;
     device->synced_bytes = entry.log_end;
     command_begin_update(&device->command);
     device->registers.mr[entry.index].synced++;
@@ -338,7 +338,7 @@ static void run_reset(TpmBackend *tpm, Device *device)
     /* What the old boot wrote is in its log before that becomes the previous one. */
     while (!device->ending &&
            (device->log_writing ||
-            (device->pipe.logged < device->pipe.enqueued && !device->log_failed))) {
+            (device->pipe->logged < device->pipe->enqueued && !device->log_failed))) {
         pthread_cond_wait(&device->changed, &device->lock);
     }
     pthread_mutex_unlock(&device->lock);
@@ -370,21 +370,21 @@ static void run_reset(TpmBackend *tpm, Device *device)
 /* The clock is read only while something is held. */
 static uint64_t sync_limit(Device *device)
 {
-    return device->hold.active ? hold_limit(&device->hold, device->pipe.logged, device_now_ms())
-                               : device->pipe.logged;
+    return device->hold.active ? hold_limit(&device->hold, device->pipe->logged, device_now_ms())
+                               : device->pipe->logged;
 }
 
 void tpm_backend_run(TpmBackend *tpm, Device *device)
 {
     pthread_mutex_lock(&device->lock);
     while (!device->ending) {
-        bool dead = device->tpm_gone || device->tpm_differs;
+        bool dead = device_broken(device);
         if (device->resetting) {
             run_reset(tpm, device);
         } else if (device->quote.state == QUOTE_ASKED &&
-                   (dead || device->pipe.synced >= device->quote.position)) {
+                   (dead || device->pipe->synced >= device->quote.position)) {
             run_quote(tpm, device);
-        } else if (!dead && device->pipe.synced < sync_limit(device)) {
+        } else if (!dead && device->pipe->synced < sync_limit(device)) {
             run_extend(tpm, device);
         } else if (device->hold.active && !device->hold.quoting) {
             (void)device_wait_until(device, device->hold.until_ms);

@@ -397,7 +397,7 @@ static void wait_for_qemu(Device *device)
 }
 
 int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_pid,
-             DeviceHeartbeat *heartbeat)
+             DeviceKept *kept)
 {
     static Vm vm;
     MonattError err = {0};
@@ -407,7 +407,7 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd = -1;
     vm.log.fd = vm.log.previous_fd = -1;
     vm.tpm.socket.data_fd = vm.tpm.socket.control_fd = -1;
-    vm.device = device_new();
+    vm.device = device_new(kept);
     if (!vm.device) {
         monatt_error_set(&err, MONATT_ERROR_SYSTEM, "attach: no memory");
         refuse(connection, vm.request_id, &err);
@@ -416,7 +416,6 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     /* One line an error, and it is ours: tpm2-tss would write two more. */
     setenv("TSS2_LOG", "all+NONE", 0);
     vm.end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    vm.device->heartbeat = heartbeat;
     vm.device->qemu_pid = peer_pid;
     if (!sandbox_before_files(&err) || !set_up(&vm, connection, &err)) {
         goto refused;

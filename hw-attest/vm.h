@@ -35,6 +35,6 @@ void vm_remove_run_folder(const char *path);
  * the exit status.
  */
 int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_pid,
-             DeviceHeartbeat *heartbeat);
+             DeviceKept *kept);
 
 #endif

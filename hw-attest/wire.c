@@ -139,9 +139,7 @@ void wire_close_all(const int *fds, size_t count)
 
 void wire_beat(Device *device)
 {
-    if (device->heartbeat) {
-        atomic_fetch_add(&device->heartbeat->wire_busy, 1);
-    }
+    atomic_fetch_add(&device->kept->heartbeat.wire_busy, 1);
 }
 
 bool wire_ended(bool ok, const MonattError *err)

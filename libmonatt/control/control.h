@@ -72,6 +72,7 @@ typedef enum MonattDeviceFault {
     MONATT_FAULT_TPM_DIFFERS = 2, /* after a drain, a PCR is not what the device computed */
     MONATT_FAULT_LOG_WRITE = 3,   /* disk full, I/O error: extends answer busy */
     MONATT_FAULT_WIRE = 4,        /* framing error: the connection to QEMU was dropped */
+    MONATT_FAULT_RECOVERY = 5, /* what a killed device left does not fit together: until VM reset */
 } MonattDeviceFault;
 
 typedef struct MonattDeviceStatus {

@@ -27,7 +27,7 @@ static void *backend(void *argument)
 {
     pthread_mutex_lock(&device->lock);
     for (;;) {
-        Pipe *pipe = &device->pipe;
+        Pipe *pipe = device->pipe;
         uint64_t logged = pipe->enqueued;
         bool work = pipe->logged != logged;
         if (hold_wants_log_end(&device->hold, pipe->logged, logged)) {
@@ -55,7 +55,7 @@ static void *backend(void *argument)
 static void start(void)
 {
     pthread_t thread;
-    device = device_new();
+    device = device_new(NULL);
     require(device != NULL);
     memcpy(device->name, "fuzz", 5);
     device->log_fd = memfd_create("log", MFD_CLOEXEC);

@@ -30,7 +30,7 @@ static void check(const Device *device, const Registers *before)
                 memcmp(now->sha256, before->mr[i].sha256, sizeof(now->sha256)) == 0);
     }
     require(moved <= 1);
-    require(device->pipe.enqueued - device->pipe.synced <= PIPE_ENTRIES);
+    require(device->pipe->enqueued - device->pipe->synced <= PIPE_ENTRIES);
     require(device->command.list_size <= MONATT_GUEST_LIST_MAXIMUM);
     require(device->guest_list_size <= MONATT_GUEST_LIST_MAXIMUM);
     require(!device->resetting); /* never by the wire alone */
@@ -43,14 +43,14 @@ static Device *fresh(void)
 {
     static Device *device;
     if (!device) {
-        device = device_new();
+        device = device_new(NULL);
         require(device != NULL);
     }
     registers_init(&device->registers);
     reset_init(&device->reset);
     command_new_boot(&device->command);
     pci_config_init(&device->config);
-    pipe_clear(&device->pipe);
+    pipe_clear(device->pipe);
     device->guest_list_size = 0;
     return device;
 }
@@ -81,8 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         }
         /* Every third message the TPM has caught up, so that both full and empty are met. */
-        if (i % 3 == 0 && device->pipe.enqueued - device->pipe.synced > PIPE_ENTRIES - 2) {
-            device->pipe.logged = device->pipe.synced = device->pipe.enqueued;
+        if (i % 3 == 0 && device->pipe->enqueued - device->pipe->synced > PIPE_ENTRIES - 2) {
+            device->pipe->logged = device->pipe->synced = device->pipe->enqueued;
         }
     }
     return 0;

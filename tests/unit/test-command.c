@@ -9,7 +9,7 @@
 
 static Device *fresh(void)
 {
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     g_assert_nonnull(device);
     return device;
 }
@@ -77,7 +77,7 @@ static void test_log_share(void)
     uint64_t count = 0;
     while (error == MONATT_ERR_NONE) {
         error = run(device, 7, 80 + MONATT_CONTENT_MAXIMUM - 80, MONATT_CMD_EXTEND_BOTH);
-        device->pipe.logged = device->pipe.synced = device->pipe.enqueued;
+        device->pipe->logged = device->pipe->synced = device->pipe->enqueued;
         g_assert_cmpuint(count++, <, MONATT_EVENT_LOG_GUEST_SHARE / 512);
     }
     g_assert_cmpuint(error, ==, MONATT_ERR_FULL);
@@ -113,8 +113,8 @@ static void test_extend_takes_the_window(void)
         command_write(device, 0, MONATT_REG_DATA + i, i, 1);
     }
     g_assert_cmpuint(run(device, 7, 90, MONATT_CMD_EXTEND_BOTH), ==, MONATT_ERR_NONE);
-    const PipeEntry *entry = pipe_entry(&device->pipe, 0);
-    g_assert_cmpuint(device->pipe.enqueued, ==, 1);
+    const PipeEntry *entry = pipe_entry(device->pipe, 0);
+    g_assert_cmpuint(device->pipe->enqueued, ==, 1);
     g_assert_cmpuint(entry->index, ==, 7);
     g_assert_cmpuint(entry->content_type, ==, MONATT_CEL_GUEST);
     g_assert_false(entry->host);
@@ -127,7 +127,7 @@ static void test_extend_takes_the_window(void)
         g_assert_cmpuint(got, ==, i);
     }
     g_assert_cmpuint(run(device, 7, 48, MONATT_CMD_EXTEND_SHA384), ==, MONATT_ERR_NONE);
-    entry = pipe_entry(&device->pipe, 1);
+    entry = pipe_entry(device->pipe, 1);
     g_assert_true(!entry->has_sha256 && entry->has_sha384 && entry->sha384[1] == 1);
     g_assert_cmpuint(rd(device, MONATT_REG_PENDING), ==, 2);
     device_free(device);
@@ -154,7 +154,7 @@ static void test_refuses_sizes(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_assert_cmpuint(run(device, 0, cases[i].size, cases[i].command), ==, cases[i].error);
         taken += cases[i].error == MONATT_ERR_NONE;
-        g_assert_cmpuint(device->pipe.enqueued, ==, taken);
+        g_assert_cmpuint(device->pipe->enqueued, ==, taken);
     }
     device_free(device);
 }
@@ -194,7 +194,7 @@ static void test_full_pipe_is_busy(void)
     g_assert_cmpuint(run(device, 16, 0, MONATT_CMD_RESET_REGISTER), ==, MONATT_ERR_BUSY);
     g_assert_cmpuint(rd(device, MONATT_REG_STATUS), ==, MONATT_STATUS_BUSY);
     g_assert_cmpmem(&device->registers.mr[1], sizeof(before), &before, sizeof(before));
-    device->pipe.logged = device->pipe.synced = 1;
+    device->pipe->logged = device->pipe->synced = 1;
     g_assert_cmpuint(run(device, 1, 32, MONATT_CMD_EXTEND_SHA256), ==, MONATT_ERR_NONE);
     device_free(device);
 }
@@ -214,7 +214,7 @@ static void test_states(void)
     g_assert_cmpuint(run(device, 1, 32, MONATT_CMD_EXTEND_SHA256), ==, MONATT_ERR_FAULT);
     device->tpm_gone = false;
     g_assert_cmpuint(run(device, 1, 32, MONATT_CMD_EXTEND_SHA256), ==, MONATT_ERR_NONE);
-    g_assert_cmpuint(device->pipe.enqueued, ==, 1);
+    g_assert_cmpuint(device->pipe->enqueued, ==, 1);
     device_free(device);
 }
 
@@ -278,9 +278,9 @@ static void test_random_accesses(void)
         } else {
             command_write(device, bar, offset, value, size);
         }
-        device->pipe.logged = device->pipe.synced = device->pipe.enqueued;
+        device->pipe->logged = device->pipe->synced = device->pipe->enqueued;
     }
-    g_assert_cmpuint(device->pipe.enqueued, >, 300);
+    g_assert_cmpuint(device->pipe->enqueued, >, 300);
     g_assert_cmpmem(&device->registers.mr[17], 6 * sizeof(Register), &start.mr[17],
                     6 * sizeof(Register));
     g_rand_free(random);

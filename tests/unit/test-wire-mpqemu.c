@@ -95,7 +95,7 @@ static uint64_t bar(Device *device, bool write, uint64_t address, uint64_t value
 
 static void test_accesses(void)
 {
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     g_assert_cmphex(config(device, false, 0, 0), ==,
                     (uint32_t)MONATT_PCI_DEVICE << 16 | MONATT_PCI_VENDOR);
     config(device, true, 0x10, 0xfe000000u);
@@ -113,7 +113,7 @@ static void test_accesses(void)
 /* QEMU forgets the BARs with a reset, so the guest must read here that they have to be set. */
 static void test_reset_clears_bars(void)
 {
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     bool reply;
     uint64_t answer;
     MonattError err = {0};
@@ -134,7 +134,7 @@ static void test_reset_clears_bars(void)
 static void test_refuses_payload_sizes(void)
 {
     static const uint8_t zeros[WIRE_MPQEMU_PAYLOAD_MAXIMUM + 8];
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     for (uint32_t command = 0; command < G_N_ELEMENTS(sizes); command++) {
         for (size_t size = 0; size <= sizeof(zeros); size++) {
             bool reply;
@@ -163,7 +163,7 @@ static bool sysmem(Device *device, uint64_t base, uint64_t size, uint64_t offset
 
 static void test_memory_regions(void)
 {
-    Device *device = device_new();
+    Device *device = device_new(NULL);
     MonattError err = {0};
     unsigned before = open_descriptors();
     for (int i = 0; i < 100; i++) {
@@ -210,7 +210,7 @@ static MonattErrorCode served(const uint8_t *bytes, size_t size, size_t piece, i
                               uint64_t *ret_answer)
 {
     int pair[2];
-    Serving serving = {.device = device_new()};
+    Serving serving = {.device = device_new(NULL)};
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
     serving.fd = pair[1];
     GThread *thread = g_thread_new("wire", serve, &serving);
@@ -296,7 +296,7 @@ static void test_glued_messages(void)
     unsigned before = open_descriptors();
     for (unsigned first = 0; first < 12; first++) {
         int pair[2];
-        Serving serving = {.device = device_new()};
+        Serving serving = {.device = device_new(NULL)};
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
         serving.fd = pair[1];
         for (unsigned i = 0; i < 12; i++) {
