@@ -12,6 +12,7 @@
 void guest_ram_init(GuestRam *ram)
 {
     ram->count = 0;
+    ram->hidden = 0;
 }
 
 void guest_ram_clear(GuestRam *ram)
@@ -38,7 +39,8 @@ bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGION
         /* A duplicate would share the writable open file: only a new open is read-only. */
         char path[32];
         snprintf(path, sizeof(path), "/proc/self/fd/%d", ram->fds[i]);
-        ret_fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+        /* A FIFO in memory's place must not hold us up: QEMU may be in the guest's hands. */
+        ret_fds[i] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (ret_fds[i] < 0) {
             int saved = errno;
             while (i > 0) {

@@ -16,6 +16,7 @@ typedef struct GuestRam {
     size_t count;
     MonattRamRegion regions[MONATT_RAM_REGIONS_MAXIMUM];
     int fds[MONATT_RAM_REGIONS_MAXIMUM]; /* as sent, read and write */
+    size_t hidden;                       /* ranges that are mapped and not among the regions */
 } GuestRam;
 
 void guest_ram_init(GuestRam *ram);

@@ -129,8 +129,12 @@ static bool prepare(Service *service, char *socket_path, size_t capacity, Monatt
         return false;
     }
     snprintf(path, sizeof(path), "%s/vm", vm->run_dir);
-    if (!make_folder(path, 0700, err)) {
+    /* Entered but not listed: QEMU of another user finds its VM's vfio-user socket in there. */
+    if (!make_folder(path, 0711, err)) {
         return false;
+    }
+    if (chmod(path, 0711) != 0) {
+        return monatt_error_set_errno(err, errno, "folder: '%s'", path);
     }
     remove_stale(path);
     snprintf(socket_path, capacity, "%s/attach.sock", vm->run_dir);

@@ -22,13 +22,15 @@
 #include "hw-attest/control.h"
 #include "hw-attest/qmp.h"
 #include "hw-attest/sandbox.h"
+#include "hw-attest/vfio-listen.h"
 #include "hw-attest/wire.h"
 #include "libmonatt/base/log.h"
 #include "libmonatt/formats/plugin-ring.h"
 
 #define REQUEST_TIMEOUT_MS 10000 /* a launcher that connects and says nothing */
 #define LINK_TIMEOUT_MS 10000
-#define LOCK_WAIT_MS 1000 /* a VM started again at once: its last device is on its way out */
+#define QEMU_WAIT_MS 60000 /* a launcher's QEMU on a loaded host, from the answer to its device */
+#define LOCK_WAIT_MS 1000  /* a VM started again at once: its last device is on its way out */
 
 typedef struct Vm {
     const VmOptions *options;
@@ -48,7 +50,9 @@ typedef struct Vm {
     int state_fd;
     int listen_fd;
     int wire_fd;      /* ours */
-    int wire_peer_fd; /* QEMU's */
+    int wire_peer_fd; /* QEMU's; -1 with vfio-user */
+    const Wire *wire;
+    VfioListen vfio;
     pthread_t threads[4];
     size_t thread_count;
 } Vm;
@@ -72,7 +76,7 @@ bool vm_run_folder(const VmOptions *options, const uint8_t vid[MONATT_UUID_SIZE]
                    char ret_path[VM_PATH_MAXIMUM], MonattError *err)
 {
     /* sun_path of a UNIX socket has 108 bytes. */
-    return folder_of(options->run_dir, vid, "/tpm.sock.ctrl", 108, ret_path, err);
+    return folder_of(options->run_dir, vid, "/" VFIO_LISTEN_NAME, 108, ret_path, err);
 }
 
 bool vm_state_folder(const VmOptions *options, const uint8_t vid[MONATT_UUID_SIZE],
@@ -83,7 +87,8 @@ bool vm_state_folder(const VmOptions *options, const uint8_t vid[MONATT_UUID_SIZ
 
 void vm_remove_run_folder(const char *path)
 {
-    static const char *const names[] = {"control.sock", "tpm.sock", "tpm.sock.ctrl", "device.pid"};
+    static const char *const names[] = {"control.sock", "tpm.sock", "tpm.sock.ctrl", "device.pid",
+                                        VFIO_LISTEN_NAME};
     char file[VM_PATH_MAXIMUM + 32];
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(names); i++) {
         snprintf(file, sizeof(file), "%s/%s", path, names[i]);
@@ -181,6 +186,9 @@ static bool open_folders(Vm *vm, MonattError *err)
     if (!make_folder(vm->run_folder, err)) {
         return false;
     }
+    if (chmod(vm->run_folder, 0711) != 0) { /* entered, not listed: VFIO_LISTEN_NAME */
+        return monatt_error_set_errno(err, errno, "folder: '%s'", vm->run_folder);
+    }
     vm->run_folder_made = true;
     if (!lock_file(vm->run_folder, "device.pid", &vm->pid_fd, err)) {
         return false;
@@ -217,7 +225,7 @@ static bool open_tpm(Vm *vm, MonattError *err)
     return true;
 }
 
-static bool open_sockets(Vm *vm, MonattError *err)
+static bool open_sockets(Vm *vm, int connection, MonattError *err)
 {
     Device *device = vm->device;
     char path[VM_PATH_MAXIMUM + 32];
@@ -227,7 +235,13 @@ static bool open_sockets(Vm *vm, MonattError *err)
         return false;
     }
     device->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (device->wake_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+    if (device->wake_fd < 0) {
+        return monatt_error_set_errno(err, errno, "attach: eventfd");
+    }
+    if (vm->wire == &wire_vfio_user) {
+        return vfio_listen_open(&vm->vfio, vm->run_folder, connection, err);
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         return monatt_error_set_errno(err, errno, "attach: sockets");
     }
     vm->wire_fd = pair[0];
@@ -262,11 +276,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
         monatt_control_message_clear(&message);
         return false;
     }
-    if (request.wire != MONATT_WIRE_MPQEMU) {
-        monatt_control_message_clear(&message);
-        return monatt_error_set(err, MONATT_ERROR_MISSING, "attach: '%s': no vfio-user wire yet",
-                                request.name);
-    }
+    vm->wire = request.wire == MONATT_WIRE_VFIO_USER ? &wire_vfio_user : &wire_mpqemu;
     memcpy(device->vid, request.vid, sizeof(device->vid));
     memcpy(device->name, request.name, sizeof(device->name));
     device->accelerator = request.accelerator;
@@ -328,12 +338,20 @@ static bool answer(Vm *vm, int connection, MonattError *err)
     uint8_t payload[8 + 2 + MONATT_WIRE_PATH_SIZE];
     MonattAttachAnswer attached = {.ring_size = vm->device->ring_size};
     MonattWriter w;
-    int fds[2] = {vm->wire_peer_fd, vm->device->ring_fd};
+    int fds[2];
+    size_t fd_count = 0;
+    if (vm->wire == &wire_vfio_user) {
+        memcpy(attached.wire_path, vm->vfio.path, sizeof(attached.wire_path));
+    } else {
+        fds[fd_count++] = vm->wire_peer_fd;
+    }
+    if (vm->device->ring_fd >= 0) {
+        fds[fd_count++] = vm->device->ring_fd;
+    }
     monatt_writer_init(&w, payload, sizeof(payload));
     monatt_attach_answer_encode(&w, &attached);
     return monatt_control_send(connection, MONATT_CONTROL_ATTACH | MONATT_CONTROL_ANSWER,
-                               vm->request_id, payload, w.size, fds,
-                               vm->device->ring_fd >= 0 ? 2 : 1, err);
+                               vm->request_id, payload, w.size, fds, fd_count, err);
 }
 
 static void refuse(int connection, uint16_t id, const MonattError *err)
@@ -356,7 +374,7 @@ static bool set_up(Vm *vm, int connection, MonattError *err)
 {
     uint8_t warm[MONATT_SHA384_SIZE];
     return take_request(vm, connection, err) && open_folders(vm, err) && write_pid(vm, err) &&
-           open_tpm(vm, err) && open_sockets(vm, err) &&
+           open_tpm(vm, err) && open_sockets(vm, connection, err) &&
            /* libcrypto reads its configuration at the first hash: not inside the sandbox. */
            registers_sha256("", 0, warm) && registers_sha384("", 0, warm);
 }
@@ -384,6 +402,20 @@ static void end_threads(Vm *vm)
     }
 }
 
+/* True when QEMU is gone in order; the wire's descriptor is closed in any case. */
+static bool serve_wire(Vm *vm, MonattError *err)
+{
+    if (vm->wire == &wire_vfio_user &&
+        !vfio_listen_accept(&vm->vfio, vm->device, device_now_ms() + QEMU_WAIT_MS, &vm->wire_fd,
+                            err)) {
+        monatt_log_failure(err);
+        return true; /* no QEMU that a fault could be shown to */
+    }
+    bool ok = vm->wire->serve(vm->device, vm->wire_fd, err);
+    close(vm->wire_fd);
+    return ok;
+}
+
 /* After a framing error the device stays for those who ask what happened, until QEMU is gone. */
 static void wait_for_qemu(Device *device)
 {
@@ -405,6 +437,7 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     vm.options = options;
     vm.link = link;
     vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd = -1;
+    vfio_listen_init(&vm.vfio);
     vm.log.fd = vm.log.previous_fd = -1;
     vm.tpm.socket.data_fd = vm.tpm.socket.control_fd = -1;
     vm.device = device_new(kept);
@@ -426,15 +459,15 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
         goto refused;
     }
     close(connection);
-    close(vm.wire_peer_fd);
+    if (vm.wire_peer_fd >= 0) {
+        close(vm.wire_peer_fd);
+    }
     monatt_log_info("'%s': attached, boot %llu", vm.device->name,
                     (unsigned long long)vm.device->boot_count);
-    if (wire_mpqemu.serve(vm.device, vm.wire_fd, &err)) {
+    if (serve_wire(&vm, &err)) {
         status = 0;
-        close(vm.wire_fd);
     } else {
         monatt_log_failure(&err);
-        close(vm.wire_fd);
         wait_for_qemu(vm.device);
     }
     end_threads(&vm);
@@ -449,6 +482,7 @@ refused:
         end_threads(&vm);
     }
     tpm_backend_stop(&vm.tpm);
+    vfio_listen_close(&vm.vfio);
     if (vm.run_folder_made) {
         vm_remove_run_folder(vm.run_folder);
     }

@@ -63,4 +63,4 @@ static bool serve(Device *device, int fd, MonattError *err)
 }
 
 const Wire wire_replay = {.name = "replay", .serve = serve};
-const Wire *const wire_table[] = {&wire_mpqemu, &wire_replay, NULL};
+const Wire *const wire_table[] = {&wire_mpqemu, &wire_vfio_user, &wire_replay, NULL};

@@ -20,6 +20,7 @@ typedef struct Wire {
 } Wire;
 
 extern const Wire wire_mpqemu;
+extern const Wire wire_vfio_user;
 extern const Wire wire_replay;
 /* All of them, ended by NULL. */
 extern const Wire *const wire_table[];

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vfio-listen.h - the path at which one QEMU finds its vfio-user device
+ *
+ * QEMU's vfio-user-pci takes a path only, no descriptor.  So there is a listening socket in the
+ * VM's run folder until QEMU has come, for its user alone, and gone afterwards: a second
+ * connection can never be had.
+ */
+#ifndef HW_ATTEST_VFIO_LISTEN_H
+#define HW_ATTEST_VFIO_LISTEN_H
+
+#include "hw-attest/device.h"
+
+#define VFIO_LISTEN_NAME "vfio-user.sock"
+
+typedef struct VfioListen {
+    int fd;        /* -1: not listening */
+    uint32_t user; /* who may connect, with root */
+    char path[MONATT_WIRE_PATH_SIZE];
+} VfioListen;
+
+void vfio_listen_init(VfioListen *listen);
+/* Closes and removes the socket; harmless when there is none. */
+void vfio_listen_close(VfioListen *listen);
+/*
+ * Makes the socket in run_folder, mode 0600, owned by the user of the process at the other end of
+ * `connection`.  Before the sandbox.  LIMIT: the path is too long.  SYSTEM.
+ */
+bool vfio_listen_open(VfioListen *listen, const char *run_folder, int connection,
+                      MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Waits for QEMU; closes and removes the socket in any case.  Ends at deadline_ms (as
+ * device_now_ms()) or when QEMU's monitor, if there was one, is closed: PEER.
+ */
+bool vfio_listen_accept(VfioListen *listen, Device *device, int64_t deadline_ms, int *ret_fd,
+                        MonattError *err) MONATT_MUST_CHECK;
+
+#endif
