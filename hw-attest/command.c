@@ -47,7 +47,30 @@ static uint32_t error_of(const MonattError *err)
     }
 }
 
-static uint32_t extend(Device *device, uint32_t banks)
+uint32_t command_extend(Device *device, uint32_t index, const uint8_t *sha256,
+                        const uint8_t *sha384, const uint8_t *content, size_t size)
+{
+    MonattError err = {0};
+    uint64_t number;
+    /* The register's owner first: a guest must not learn from sizes which errors come when. */
+    if (!registers_check(index, REGISTERS_GUEST, &err)) {
+        return error_of(&err);
+    }
+    if (size > MONATT_CONTENT_MAXIMUM) {
+        return MONATT_ERR_SIZE;
+    }
+    uint32_t room = device_guest_room(device);
+    if (room != MONATT_ERR_NONE) {
+        return room;
+    }
+    if (!device_extend(device, REGISTERS_GUEST, index, sha256, sha384, MONATT_CEL_GUEST, content,
+                       size, &number, &err)) {
+        return error_of(&err);
+    }
+    return MONATT_ERR_NONE;
+}
+
+static uint32_t extend_window(Device *device, uint32_t banks)
 {
     Command *command = &device->command;
     size_t used = 0;
@@ -61,35 +84,19 @@ static uint32_t extend(Device *device, uint32_t banks)
         sha384 = command->data + used;
         used += MONATT_SHA384_SIZE;
     }
-    MonattError err = {0};
-    uint64_t number;
-    /* The register's owner first: a guest must not learn from sizes which errors come when. */
-    if (!registers_check(command->index, REGISTERS_GUEST, &err)) {
-        return error_of(&err);
-    }
-    if (command->data_size < used || command->data_size > sizeof(command->data)) {
-        return MONATT_ERR_SIZE;
-    }
-    uint32_t room = device_guest_room(device);
-    if (room != MONATT_ERR_NONE) {
-        return room;
-    }
-    if (!device_extend(device, REGISTERS_GUEST, command->index, sha256, sha384, MONATT_CEL_GUEST,
-                       command->data + used, command->data_size - used, &number, &err)) {
-        return error_of(&err);
-    }
-    return MONATT_ERR_NONE;
+    bool fits = command->data_size >= used && command->data_size <= sizeof(command->data);
+    return command_extend(device, command->index, sha256, sha384, command->data + used,
+                          fits ? command->data_size - used : SIZE_MAX);
 }
 
-static uint32_t reset_register(Device *device)
+uint32_t command_reset_register(Device *device, uint32_t index)
 {
     MonattError err = {0};
     uint32_t room = device_guest_room(device);
     if (room != MONATT_ERR_NONE) {
         return room;
     }
-    return device_reset_register(device, device->command.index, &err) ? MONATT_ERR_NONE
-                                                                      : error_of(&err);
+    return device_reset_register(device, index, &err) ? MONATT_ERR_NONE : error_of(&err);
 }
 
 static uint32_t list_append(Command *command)
@@ -149,9 +156,9 @@ static uint32_t execute(Device *device, uint32_t command)
     case MONATT_CMD_EXTEND_SHA256:
     case MONATT_CMD_EXTEND_SHA384:
     case MONATT_CMD_EXTEND_BOTH:
-        return extend(device, command);
+        return extend_window(device, command);
     case MONATT_CMD_RESET_REGISTER:
-        return reset_register(device);
+        return command_reset_register(device, device->command.index);
     case MONATT_CMD_LIST_BEGIN:
         device->command.list_open = true;
         device->command.list_size = 0;
@@ -182,6 +189,13 @@ static uint32_t status(Device *device)
     return MONATT_STATUS_READY;
 }
 
+static uint32_t capabilities(const Device *device)
+{
+    (void)device;
+    return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST | MONATT_CAP_RING |
+           MONATT_CAP_SHADOW | MONATT_CAP_REPORT;
+}
+
 static void put(uint8_t *bytes, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
@@ -189,7 +203,7 @@ static void put(uint8_t *bytes, uint64_t value, size_t size)
     }
 }
 
-/* The 4-byte cell of BAR0 at a multiple of 4 below the nonce. */
+/* The 4-byte cell of BAR0 at a multiple of 4, outside of nonce and window. */
 static uint32_t control_word(Device *device, uint32_t offset)
 {
     switch (offset) {
@@ -198,7 +212,7 @@ static uint32_t control_word(Device *device, uint32_t offset)
     case MONATT_REG_VERSION:
         return MONATT_MAP_VERSION;
     case MONATT_REG_CAPABILITIES:
-        return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST | MONATT_CAP_REPORT;
+        return capabilities(device);
     case MONATT_REG_STATUS:
         return status(device);
     case MONATT_REG_ERROR:
@@ -217,6 +231,22 @@ static uint32_t control_word(Device *device, uint32_t offset)
         return report_size(&device->report, device_now_ms());
     case MONATT_REG_REPORT_OFFSET:
         return device->report.offset;
+    case MONATT_REG_RING_ADDRESS:
+        return (uint32_t)device->ring.address;
+    case MONATT_REG_RING_ADDRESS + 4:
+        return (uint32_t)(device->ring.address >> 32);
+    case MONATT_REG_RING_SLOTS:
+        return device->ring.slots;
+    case MONATT_REG_RING_CONTROL:
+        return device->ring.state;
+    case MONATT_REG_RING_ERROR:
+        return device->ring.error;
+    case MONATT_REG_SHADOW_ADDRESS:
+        return (uint32_t)device->shadow.address;
+    case MONATT_REG_SHADOW_ADDRESS + 4:
+        return (uint32_t)(device->shadow.address >> 32);
+    case MONATT_REG_SHADOW_CONTROL:
+        return device->shadow.state;
     default:
         return 0;
     }
@@ -224,14 +254,13 @@ static uint32_t control_word(Device *device, uint32_t offset)
 
 static void bar0_cell(Device *device, uint32_t offset, uint8_t cell[8])
 {
-    memset(cell, 0, 8);
-    if (offset < MONATT_REG_NONCE || (offset >= MONATT_REG_RING_ADDRESS && offset < 0x090)) {
+    if (offset >= MONATT_REG_DATA && offset < MONATT_REG_DATA + MONATT_DATA_SIZE) {
+        memcpy(cell, device->command.data + (offset - MONATT_REG_DATA), 8);
+    } else if (offset >= MONATT_REG_NONCE && offset < MONATT_REG_NONCE + MONATT_NONCE_SIZE) {
+        memcpy(cell, device->command.nonce + (offset - MONATT_REG_NONCE), 8);
+    } else {
         put(cell, control_word(device, offset), 4);
         put(cell + 4, control_word(device, offset + 4), 4);
-    } else if (offset < MONATT_REG_NONCE + MONATT_NONCE_SIZE) {
-        memcpy(cell, device->command.nonce + (offset - MONATT_REG_NONCE), 8);
-    } else if (offset >= MONATT_REG_DATA && offset < MONATT_REG_DATA + MONATT_DATA_SIZE) {
-        memcpy(cell, device->command.data + (offset - MONATT_REG_DATA), 8);
     }
 }
 
@@ -251,12 +280,8 @@ static void bar2_cell(const Device *device, uint32_t offset, uint8_t cell[8])
     if (index >= MONATT_REGISTER_COUNT) {
         return;
     }
-    const Register *mr = &device->registers.mr[index];
     uint8_t entry[MONATT_BAR2_ENTRY_SIZE];
-    memcpy(entry + MONATT_ENTRY_SHA256, mr->sha256, sizeof(mr->sha256));
-    memcpy(entry + MONATT_ENTRY_SHA384, mr->sha384, sizeof(mr->sha384));
-    put(entry + MONATT_ENTRY_EXTENDS, mr->extends, 8);
-    put(entry + MONATT_ENTRY_SYNCED, mr->synced, 8);
+    shadow_entry(&device->registers.mr[index], entry);
     memcpy(cell, entry + inside, 8);
 }
 
@@ -285,6 +310,51 @@ uint64_t command_read(Device *device, unsigned bar, uint32_t offset, uint32_t si
     return value;
 }
 
+/* A whole address, or its half at the offset 0 or 4. */
+static void put_address(uint64_t *address, uint32_t half, uint64_t value, uint32_t size)
+{
+    if (size == 8 && half == 0) {
+        *address = value;
+    } else if (size == 4) {
+        unsigned shift = half * 8;
+        *address = (*address & ~((uint64_t)UINT32_MAX << shift)) | (value & UINT32_MAX) << shift;
+    }
+}
+
+/* The 4-byte registers. */
+static void write_word(Device *device, uint32_t offset, uint32_t value)
+{
+    Command *command = &device->command;
+    switch (offset) {
+    case MONATT_REG_COMMAND:
+        command->error = execute(device, value);
+        break;
+    case MONATT_REG_INDEX:
+        command->index = value;
+        break;
+    case MONATT_REG_DATA_SIZE:
+        command->data_size = value;
+        break;
+    case MONATT_REG_RING_SLOTS:
+        device->ring.slots = value;
+        break;
+    case MONATT_REG_RING_CONTROL:
+        ring_control(device, value);
+        break;
+    case MONATT_REG_DOORBELL:
+        ring_doorbell(device);
+        break;
+    case MONATT_REG_SHADOW_CONTROL:
+        shadow_control(device, value);
+        break;
+    case MONATT_REG_REPORT_OFFSET:
+        device->report.offset = value;
+        break;
+    default:
+        break;
+    }
+}
+
 void command_write(Device *device, unsigned bar, uint32_t offset, uint64_t value, uint32_t size)
 {
     Command *command = &device->command;
@@ -296,23 +366,31 @@ void command_write(Device *device, unsigned bar, uint32_t offset, uint64_t value
         put(command->data + (offset - MONATT_REG_DATA), value, size);
         return;
     }
-    if (size != 4) {
-        return;
+    if (offset == MONATT_REG_RING_ADDRESS || offset == MONATT_REG_RING_ADDRESS + 4) {
+        put_address(&device->ring.address, offset & 4u, value, size);
+    } else if (offset == MONATT_REG_SHADOW_ADDRESS || offset == MONATT_REG_SHADOW_ADDRESS + 4) {
+        put_address(&device->shadow.address, offset & 4u, value, size);
+    } else if (size == 4) {
+        write_word(device, offset, (uint32_t)value);
     }
-    switch (offset) {
-    case MONATT_REG_COMMAND:
-        command->error = execute(device, (uint32_t)value);
-        break;
-    case MONATT_REG_INDEX:
-        command->index = (uint32_t)value;
-        break;
-    case MONATT_REG_DATA_SIZE:
-        command->data_size = (uint32_t)value;
-        break;
-    case MONATT_REG_REPORT_OFFSET:
-        device->report.offset = (uint32_t)value;
-        break;
-    default:
-        break;
+}
+
+void command_config_write(Device *device, uint32_t address, uint32_t value, uint32_t size)
+{
+    pci_config_write(&device->config, address, value, size);
+    if (!pci_config_bus_master(&device->config)) {
+        command_dma_off(device);
     }
+}
+
+void command_memory_changed(Device *device)
+{
+    ring_memory_changed(device);
+    shadow_memory_changed(device);
+}
+
+void command_dma_off(Device *device)
+{
+    ring_stop(&device->ring);
+    shadow_stop(&device->shadow);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * command.h - what the guest reads and writes: BAR0 and BAR2 of register-map.h
+ * command.h - what the guest reads and writes: configuration space, BAR0 and BAR2 of
+ * register-map.h
  *
  * Runs in the wire thread while a vCPU waits: answers from memory, never from swtpm, disk or
  * another process.  The guest is hostile: no value of it sizes or indexes anything unchecked.
@@ -29,6 +30,13 @@ typedef struct Command {
 } Command;
 
 void command_init(Command *command);
+/*
+ * An extend or a reset by the guest, from the window or from a slot of the ring: an ERR_ value.
+ * ERR_BUSY: nothing was done, and the same may be done later.
+ */
+uint32_t command_extend(struct Device *device, uint32_t index, const uint8_t *sha256,
+                        const uint8_t *sha384, const uint8_t *content, size_t size);
+uint32_t command_reset_register(struct Device *device, uint32_t index);
 /* What a VM reset clears: window, index, error, an open process list; the nonce stays. */
 void command_new_boot(Command *command);
 void command_begin_update(Command *command);
@@ -37,5 +45,11 @@ void command_end_update(Command *command);
 uint64_t command_read(struct Device *device, unsigned bar, uint32_t offset, uint32_t size);
 void command_write(struct Device *device, unsigned bar, uint32_t offset, uint64_t value,
                    uint32_t size);
+/* A write to PCI configuration space: bus mastering switched off ends all use of guest memory. */
+void command_config_write(struct Device *device, uint32_t address, uint32_t value, uint32_t size);
+/* The guest's memory map is another one: ring and shadow page find their memory again, or end. */
+void command_memory_changed(struct Device *device);
+/* Ring and shadow page off: not one byte of guest memory is written after this. */
+void command_dma_off(struct Device *device);
 
 #endif

@@ -39,6 +39,7 @@ Device *device_new(DeviceKept *kept)
     report_init(&device->report, device_now_ms());
     pci_config_init(&device->config);
     guest_ram_init(&device->ram);
+    ring_init(&device->ring);
     device->ring_fd = -1;
     device->log_fd = -1;
     device->seal.impossible = true; /* until a segment can be sealed */
@@ -50,6 +51,7 @@ Device *device_new(DeviceKept *kept)
 void device_free(Device *device)
 {
     if (device) {
+        command_dma_off(device);
         guest_ram_clear(&device->ram);
         report_drop(&device->report);
         int old MONATT_CLEANUP_CLOSE = report_take_old(&device->report);
@@ -75,6 +77,13 @@ uint64_t device_boottime_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void device_lock_first(Device *device)
+{
+    atomic_fetch_add(&device->wire_waits, 1);
+    pthread_mutex_lock(&device->lock);
+    atomic_fetch_sub(&device->wire_waits, 1);
 }
 
 bool device_wait_until(Device *device, int64_t deadline_ms)
@@ -136,6 +145,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     command_begin_update(&device->command);
     registers_init(&device->registers);
     command_end_update(&device->command);
+    shadow_update_all(device);
     command_new_boot(&device->command);
     report_drop(&device->report);
     pipe_clear(device->pipe);
@@ -211,6 +221,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     if (!ok) {
         return false;
     }
+    shadow_update(device, index);
     entry->index = (uint8_t)index;
     entry->host = party == REGISTERS_HOST;
     entry->content_type = content_type;
@@ -249,6 +260,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     if (!ok) {
         return false;
     }
+    shadow_update(device, index);
     entry->index = (uint8_t)index;
     entry->host = false;
     entry->content_type = MONATT_CEL_RESET;

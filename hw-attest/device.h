@@ -2,7 +2,7 @@
 /*
  * device.h - one VM's device: what its threads share
  *
- * Threads: wire (answers the guest, from memory only), control, qmp, log, tpm.  One lock over
+ * Threads: wire (answers the guest, from memory only), control, qmp, log, tpm, ring.  One lock over
  * everything here; it is never held over a system call that can wait.  `changed` is broadcast
  * whenever a cursor, a fault or the boot moves; but a new record wakes the log thread alone, by
  * `enqueued`: the wire thread, with a vCPU behind it, wakes nobody that has nothing to do.
@@ -21,6 +21,8 @@
 #include "hw-attest/registers.h"
 #include "hw-attest/report.h"
 #include "hw-attest/reset.h"
+#include "hw-attest/ring.h"
+#include "hw-attest/shadow.h"
 #include "libmonatt/control/control.h"
 
 /* A quote asked by the control thread, made by the tpm thread at its place in the pipe. */
@@ -61,6 +63,7 @@ typedef struct Device {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_cond_t enqueued;
+    atomic_uint wire_waits; /* the wire thread wants the lock: the ring thread steps aside */
 
     /* Fixed after set-up. */
     uint8_t vid[MONATT_UUID_SIZE];
@@ -82,6 +85,8 @@ typedef struct Device {
     Report report;
     PciConfig config;
     GuestRam ram;
+    Ring ring;
+    Shadow shadow;
     bool resetting; /* the tpm thread makes a new boot: extends answer busy */
     bool ending;    /* the wire closed */
     bool tpm_gone;
@@ -131,6 +136,8 @@ void device_free(Device *device);
 
 int64_t device_now_ms(void);       /* CLOCK_MONOTONIC */
 uint64_t device_boottime_ns(void); /* CLOCK_BOOTTIME */
+/* Takes the lock, for a thread that a vCPU waits for. */
+void device_lock_first(Device *device);
 /* Waits for `changed`, with the lock; false when the time (as device_now_ms()) is over. */
 bool device_wait_until(Device *device, int64_t deadline_ms);
 

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * guest-ram.c - holds descriptors of guest memory; must never hand out a writable one
+ * guest-ram.c - descriptors of guest memory and windows into it; must never hand out a writable
+ * descriptor, and never map what lies behind the end of a file
  */
 #include "hw-attest/guest-ram.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <endian.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 void guest_ram_init(GuestRam *ram)
@@ -51,4 +59,118 @@ bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGION
         }
     }
     return true;
+}
+
+/* The region that holds all of it, and where in its file; NULL: none. */
+static const MonattRamRegion *find(const GuestRam *ram, uint64_t address, size_t size,
+                                   uint64_t *ret_offset)
+{
+    for (size_t i = 0; i < ram->count; i++) {
+        const MonattRamRegion *region = &ram->regions[i];
+        uint64_t inside = address - region->guest_physical;
+        if (address >= region->guest_physical && inside < region->size &&
+            size <= region->size - inside) {
+            *ret_offset = region->offset + inside; /* the wire saw to it that this cannot wrap */
+            return region;
+        }
+    }
+    return NULL;
+}
+
+/* What offsets and sizes of a mapping of this file must be multiples of. */
+static uint64_t granule(int fd)
+{
+    struct statfs fs;
+    long page = sysconf(_SC_PAGESIZE);
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) {
+        return (uint64_t)fs.f_bsize;
+    }
+    return (uint64_t)page;
+}
+
+static bool map(int fd, uint64_t offset, size_t size, GuestWindow *window)
+{
+    uint64_t unit = granule(fd);
+    if (unit == 0 || (unit & (unit - 1)) != 0) {
+        return false;
+    }
+    uint64_t start = offset & ~(unit - 1);
+    uint64_t length = ((offset - start) + size + unit - 1) & ~(unit - 1);
+    /* Present before it is used: what the wire thread waits for is then no page fault. */
+    void *mapping =
+        mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)start);
+    if (mapping == MAP_FAILED) {
+        return false;
+    }
+    window->mapping = mapping;
+    window->mapping_size = length;
+    window->bytes = (uint8_t *)mapping + (offset - start);
+    window->size = size;
+    window->offset = offset;
+    return true;
+}
+
+bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window)
+{
+    uint64_t offset = 0;
+    struct stat file;
+    const MonattRamRegion *region = find(ram, address, size, &offset);
+    int fd = region ? ram->fds[region - ram->regions] : -1;
+    if (!region || offset % GUEST_RAM_PAGE != 0 || fstat(fd, &file) != 0 ||
+        !S_ISREG(file.st_mode) || file.st_size < 0 || offset > (uint64_t)file.st_size ||
+        size > (uint64_t)file.st_size - offset) {
+        guest_window_unmap(window);
+        return false;
+    }
+    if (window->bytes && window->size == size && window->offset == offset &&
+        window->device == file.st_dev && window->inode == file.st_ino) {
+        return true;
+    }
+    guest_window_unmap(window);
+    window->device = file.st_dev;
+    window->inode = file.st_ino;
+    return map(fd, offset, size, window);
+}
+
+void guest_window_unmap(GuestWindow *window)
+{
+    if (window->bytes) {
+        munmap(window->mapping, window->mapping_size);
+    }
+    *window = (GuestWindow){0};
+}
+
+uint32_t guest_window_load32(const GuestWindow *window, size_t offset)
+{
+    const uint32_t *cell = (const void *)(window->bytes + offset);
+    return le32toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE));
+}
+
+uint64_t guest_window_load64(const GuestWindow *window, size_t offset)
+{
+    const uint64_t *cell = (const void *)(window->bytes + offset);
+    return le64toh(__atomic_load_n(cell, __ATOMIC_ACQUIRE));
+}
+
+void guest_window_store32(GuestWindow *window, size_t offset, uint32_t value)
+{
+    uint32_t *cell = (void *)(window->bytes + offset);
+    __atomic_store_n(cell, htole32(value), __ATOMIC_RELEASE);
+}
+
+void guest_window_store64(GuestWindow *window, size_t offset, uint64_t value)
+{
+    uint64_t *cell = (void *)(window->bytes + offset);
+    __atomic_store_n(cell, htole64(value), __ATOMIC_RELEASE);
+}
+
+void guest_window_copy_out(const GuestWindow *window, size_t offset, void *ret, size_t size)
+{
+    memcpy(ret, window->bytes + offset, size);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void guest_window_copy_in(GuestWindow *window, size_t offset, const void *bytes, size_t size)
+{
+    memcpy(window->bytes + offset, bytes, size);
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * guest-ram.h - the guest's memory map as QEMU sent it last, and its descriptors
+ * guest-ram.h - the guest's memory map as QEMU sent it last, its descriptors, and windows into it
  *
- * The device never maps or reads guest memory; it keeps the descriptors and hands out read-only
- * ones to the collector.
+ * The device itself maps only what the guest named for it, ring and shadow page, and nothing of a
+ * guest that named nothing; to the collector it hands out read-only descriptors.  The caller holds
+ * the device's lock.
  */
 #ifndef HW_ATTEST_GUEST_RAM_H
 #define HW_ATTEST_GUEST_RAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "libmonatt/control/control.h"
+
+#define GUEST_RAM_PAGE 4096u /* the guest's, whatever the host's is */
 
 typedef struct GuestRam {
     size_t count;
@@ -19,11 +23,41 @@ typedef struct GuestRam {
     size_t hidden;                       /* ranges that are mapped and not among the regions */
 } GuestRam;
 
+/*
+ * A part of the guest's memory, mapped.  The guest writes it at any time: each byte that matters is
+ * read once, into the reader's own memory.
+ */
+typedef struct GuestWindow {
+    uint8_t *bytes; /* page-aligned; NULL: nothing is mapped */
+    size_t size;
+    /* What is behind it, to know it again in the next memory map. */
+    uint64_t device;
+    uint64_t inode;
+    uint64_t offset;
+    void *mapping;
+    size_t mapping_size;
+} GuestWindow;
+
 void guest_ram_init(GuestRam *ram);
 void guest_ram_clear(GuestRam *ram);
 /* Takes over count descriptors, closes those of the old map. */
 void guest_ram_replace(GuestRam *ram, const MonattRamRegion *regions, const int *fds, size_t count);
 /* Opens each again read-only; ret_fds are the caller's.  false: errno says why, none is open. */
 bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGIONS_MAXIMUM]);
+/*
+ * Makes the window show size bytes at the guest-physical address, which are in one region's file;
+ * one that shows them already stays as it is.  false: no such memory, and nothing is mapped.
+ */
+bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window);
+void guest_window_unmap(GuestWindow *window);
+
+/* Little-endian, aligned, once.  Offset and size lie in the window: the caller's constants. */
+uint32_t guest_window_load32(const GuestWindow *window, size_t offset); /* acquire */
+uint64_t guest_window_load64(const GuestWindow *window, size_t offset);
+void guest_window_store32(GuestWindow *window, size_t offset, uint32_t value); /* release */
+void guest_window_store64(GuestWindow *window, size_t offset, uint64_t value);
+/* The compiler may not look at the guest's bytes a second time after this. */
+void guest_window_copy_out(const GuestWindow *window, size_t offset, void *ret, size_t size);
+void guest_window_copy_in(GuestWindow *window, size_t offset, const void *bytes, size_t size);
 
 #endif

@@ -8,6 +8,7 @@
 #include "hw-attest/register-map.h"
 
 #define COMMAND 0x04
+#define BUS_MASTER 0x04
 #define CACHE_LINE 0x0c
 #define BAR0 0x10
 #define BAR2 0x18
@@ -91,6 +92,11 @@ void pci_config_write(PciConfig *config, uint32_t address, uint32_t value, uint3
     default:
         break;
     }
+}
+
+bool pci_config_bus_master(const PciConfig *config)
+{
+    return get(config, COMMAND, 2) & BUS_MASTER;
 }
 
 bool pci_config_find_bar(const PciConfig *config, uint64_t address, unsigned *ret_bar,

@@ -18,6 +18,8 @@ void pci_config_init(PciConfig *config);
 /* All ones for an access that is not 1, 2 or 4 aligned bytes, zeros beyond 256. */
 uint32_t pci_config_read(const PciConfig *config, uint32_t address, uint32_t size);
 void pci_config_write(PciConfig *config, uint32_t address, uint32_t value, uint32_t size);
+/* May the device use the guest's memory now (6.2.2, bit 2)? */
+bool pci_config_bus_master(const PciConfig *config);
 /* Which BAR (0 or 2) a bus address lies in and where; false: in none. */
 bool pci_config_find_bar(const PciConfig *config, uint64_t address, unsigned *ret_bar,
                          uint32_t *ret_offset);

@@ -308,6 +308,7 @@ static void run_extend(TpmBackend *tpm, Device *device)
     command_begin_update(&device->command);
     device->registers.mr[entry.index].synced++;
     command_end_update(&device->command);
+    shadow_update(device, entry.index);
     /* Nobody waits for this: a quote is this thread's own work. */
 }
 

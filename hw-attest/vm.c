@@ -53,7 +53,7 @@ typedef struct Vm {
     int wire_peer_fd; /* QEMU's; -1 with vfio-user */
     const Wire *wire;
     VfioListen vfio;
-    pthread_t threads[4];
+    pthread_t threads[5];
     size_t thread_count;
 } Vm;
 
@@ -235,7 +235,8 @@ static bool open_sockets(Vm *vm, int connection, MonattError *err)
         return false;
     }
     device->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (device->wake_fd < 0) {
+    device->ring.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (device->wake_fd < 0 || device->ring.wake_fd < 0) {
         return monatt_error_set_errno(err, errno, "attach: eventfd");
     }
     if (vm->wire == &wire_vfio_user) {
@@ -313,6 +314,13 @@ static void *control_thread(void *argument)
     return NULL;
 }
 
+static void *ring_thread(void *argument)
+{
+    Vm *vm = argument;
+    ring_run(vm->device);
+    return NULL;
+}
+
 static void *qmp_thread(void *argument)
 {
     Vm *vm = argument;
@@ -322,7 +330,8 @@ static void *qmp_thread(void *argument)
 
 static bool start_threads(Vm *vm, MonattError *err)
 {
-    static void *(*const bodies[])(void *) = {log_thread, tpm_thread, control_thread, qmp_thread};
+    static void *(*const bodies[])(void *) = {log_thread, tpm_thread, control_thread, qmp_thread,
+                                              ring_thread};
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(bodies); i++) {
         int rc = pthread_create(&vm->threads[i], NULL, bodies[i], vm);
         if (rc != 0) {
@@ -386,6 +395,7 @@ static void end_threads(Vm *vm)
     pthread_mutex_lock(&device->lock);
     device->ending = true;
     device_post(device, MONATT_EVENT_ENDED, 0);
+    ring_wake(device);
     pthread_mutex_unlock(&device->lock);
     const uint64_t one = 1;
     ssize_t written = write(vm->end_fd, &one, sizeof(one));

@@ -78,6 +78,7 @@ static bool sync_memory(Device *device, MonattReader *r, const int *fds, size_t 
         return false;
     }
     guest_ram_replace(&device->ram, regions, fds, fd_count);
+    command_memory_changed(device);
     return true;
 }
 
@@ -91,7 +92,7 @@ static bool config_access(Device *device, bool write, MonattReader *r, uint64_t 
         return false;
     }
     if (write) {
-        pci_config_write(&device->config, address, value, length);
+        command_config_write(device, address, value, length);
         *ret_value = 0;
     } else {
         *ret_value = pci_config_read(&device->config, address, length);
@@ -137,7 +138,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         wire_close_all(fds, fd_count);
         fd_count = 0;
     }
-    pthread_mutex_lock(&device->lock);
+    device_lock_first(device);
     switch (command) {
     case SYNC_SYSMEM:
         *ret_reply = false;
@@ -209,6 +210,7 @@ static bool serve(Device *device, int fd, MonattError *err)
         wire_beat(device);
     }
     wire_stream_clear(&stream);
+    wire_closed(device);
     return wire_ended(ok && got == 0, err);
 }
 

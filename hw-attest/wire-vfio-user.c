@@ -115,7 +115,9 @@ static uint32_t dma_map(Exchange *x, size_t size)
         return region.size > UINT64_MAX - region.guest_physical ? EINVAL : 0;
     }
     x->fd_count = 0;
-    return wire_dma_map(&x->connection->dma, &x->device->ram, &region, x->fds[0]);
+    uint32_t error = wire_dma_map(&x->connection->dma, &x->device->ram, &region, x->fds[0]);
+    command_memory_changed(x->device);
+    return error;
 }
 
 static uint32_t dma_unmap(Exchange *x, size_t size)
@@ -139,6 +141,7 @@ static uint32_t dma_unmap(Exchange *x, size_t size)
     } else {
         error = wire_dma_unmap(&x->connection->dma, &x->device->ram, address, length);
     }
+    command_memory_changed(x->device);
     monatt_writer_u32_le(x->w, (uint32_t)size);
     monatt_writer_u32_le(x->w, flags);
     monatt_writer_u64_le(x->w, address);
@@ -292,12 +295,12 @@ static void config_write(Device *device, uint32_t offset, const uint8_t *data, u
         for (uint32_t i = count; i > 0; i--) {
             value = value << 8 | data[i - 1];
         }
-        pci_config_write(&device->config, offset, value, count);
+        command_config_write(device, offset, value, count);
         return;
     }
     /* As byte enables on a bus: each byte by itself. */
     for (uint32_t i = 0; i < count; i++) {
-        pci_config_write(&device->config, offset + i, data[i], 1);
+        command_config_write(device, offset + i, data[i], 1);
     }
 }
 
@@ -441,7 +444,7 @@ bool wire_vfio_user_handle(WireVfioUser *connection, Device *device,
     if (!connection->negotiated && header->command != VFIO_USER_VERSION) {
         ok = monatt_reader_fail(&r, "command %u before the version", header->command);
     } else if (i < MONATT_ARRAY_SIZE(commands)) {
-        pthread_mutex_lock(&device->lock);
+        device_lock_first(device);
         error = commands[i].handle(&x, header->size);
         pthread_mutex_unlock(&device->lock);
         ok = error != READER && monatt_reader_finish(&r) &&
@@ -491,6 +494,7 @@ static bool serve(Device *device, int fd, MonattError *err)
         wire_beat(device);
     }
     wire_stream_clear(&stream);
+    wire_closed(device);
     wire_vfio_user_clear(&connection);
     return wire_ended(ok && got == 0, err);
 }

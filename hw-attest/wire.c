@@ -155,9 +155,18 @@ void wire_reset(Device *device)
      * puts its BARs back (bus reset, resume from S3) would see them unchanged and write nothing.
      */
     pci_config_init(&device->config);
+    command_dma_off(device); /* whoever comes up after it owns that memory */
     if (reset_wire(&device->reset, device_now_ms())) {
         device_begin_reset(device);
     }
+}
+
+void wire_closed(Device *device)
+{
+    /* No RESET can come any more, so nothing may be in use that one would end. */
+    device_lock_first(device);
+    command_dma_off(device);
+    pthread_mutex_unlock(&device->lock);
 }
 
 bool wire_region_valid(const MonattRamRegion *region)

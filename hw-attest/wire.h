@@ -64,6 +64,8 @@ bool wire_send(int fd, const void *bytes, size_t size, MonattError *err) MONATT_
 void wire_close_all(const int *fds, size_t count);
 /* Before and after the work on a message: the attach service kills a device stuck between. */
 void wire_beat(Device *device);
+/* Of every wire that ends, without the lock: the device leaves guest memory alone from here on. */
+void wire_closed(Device *device);
 /* The other end closed, in order or by its death: true.  false: err says why it was dropped. */
 bool wire_ended(bool ok, const MonattError *err);
 
