@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "host-collector/guest-report.h"
 #include "host-collector/routes.h"
 #include "host-collector/sandbox.h"
 #include "libmonatt/base/log.h"
@@ -156,7 +157,8 @@ static bool serve(const Options *options, const sigset_t *signals, MonattError *
     }
     routes.host.tpm = host_tpm_new(options->host_tpm);
     routes.host.session = session_new(routes.host.tpm, routes.host.store, options->host_id);
-    routes.vms = vms_new(options->run_dir, options->worker);
+    routes.vms = vms_new(options->run_dir, options->worker,
+                         (VmReporter){.answer = guest_report_answer, .data = &routes.host});
     server = http_serve(socket_path, routes_handle, &routes, err);
     if (server) {
         int number;

@@ -218,8 +218,17 @@ bool vm_record(Vm *vm, const VmRecord *record, MonattError *err)
     return true;
 }
 
+static bool asks_report(const MonattControlMessage *message)
+{
+    MonattReader r;
+    uint16_t event;
+    monatt_reader_init(&r, "event", message->payload, message->payload_size, NULL);
+    return message->type == MONATT_CONTROL_EVENT && monatt_reader_u16_be(&r, &event) &&
+           event == MONATT_EVENT_REPORT_WANTED;
+}
+
 /* True while the device is there. */
-static bool read_events(Vm *vm, bool *ret_some)
+static bool read_events(Vm *vm, bool *ret_report)
 {
     static const int limit = 64; /* a flood of events is one refresh */
     for (int i = 0; i < limit; i++) {
@@ -233,7 +242,7 @@ static bool read_events(Vm *vm, bool *ret_some)
         message = g_new(MonattControlMessage, 1); /* 64 KiB: not for a thread's stack */
         good = monatt_control_receive(vm->events, 0, message, &err);
         if (good) {
-            *ret_some = true;
+            *ret_report = *ret_report || asks_report(message);
             monatt_control_message_clear(message);
         }
         g_free(message);
@@ -268,14 +277,17 @@ static void *run(void *data)
     bool stopping = false;
     while (!stopping) {
         struct pollfd wait = {.fd = vm->events, .events = POLLIN};
-        bool some = false;
+        bool report = false;
         poll(&wait, 1, TICK_MS);
-        bool there = read_events(vm, &some);
+        bool there = read_events(vm, &report);
         g_mutex_lock(&vm->lock);
         vm->gone = vm->gone || !there;
         stopping = vm->stopping || vm->gone;
         g_cond_broadcast(&vm->changed);
         g_mutex_unlock(&vm->lock);
+        if (!stopping && report && vm->reporter->answer) {
+            vm->reporter->answer(vm->reporter->data, vm);
+        }
         if (!stopping) {
             tick(vm, &limit);
         }
@@ -325,12 +337,13 @@ static bool connect_device(Vm *vm, MonattError *err)
 }
 
 Vm *vm_new(const char *folder, const uint8_t vid[MONATT_UUID_SIZE], const char *worker_path,
-           MonattError *err)
+           const VmReporter *reporter, MonattError *err)
 {
     Vm *vm = g_atomic_rc_box_new0(Vm);
     vm->control = vm->events = -1;
     vm->folder = g_strdup(folder);
     vm->worker_path = worker_path;
+    vm->reporter = reporter;
     memcpy(vm->vid, vid, sizeof(vm->vid));
     monatt_text_from_uuid(vid, vm->uuid);
     g_mutex_init(&vm->lock);

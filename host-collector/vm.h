@@ -34,11 +34,21 @@ typedef struct VmPluginSums {
     MonattSyscallsPayload syscalls;
 } VmPluginSums;
 
-typedef struct Vm {
+typedef struct Vm Vm;
+
+/* Who answers a guest that asks for evidence about itself; NULL answer: nobody.  In the VM's own
+ * thread, so it may take its time: no other VM waits. */
+typedef struct VmReporter {
+    void (*answer)(const void *data, Vm *vm);
+    const void *data;
+} VmReporter;
+
+struct Vm {
     uint8_t vid[MONATT_UUID_SIZE];
     char uuid[MONATT_UUID_TEXT_SIZE];
     char *folder; /* RUN_DIR/vm/UUID */
     const char *worker_path;
+    const VmReporter *reporter;
 
     GMutex lock; /* of the next five */
     GCond changed;
@@ -64,11 +74,11 @@ typedef struct Vm {
     size_t region_count;
     bool marked; /* nonce is shown to the guest, and the worker took its mark before */
     uint8_t nonce[MONATT_NONCE_SIZE];
-} Vm;
+};
 
 /* Connects to the device in folder and starts the VM's thread; the only reference is returned. */
 Vm *vm_new(const char *folder, const uint8_t vid[MONATT_UUID_SIZE], const char *worker_path,
-           MonattError *err) MONATT_MUST_CHECK;
+           const VmReporter *reporter, MonattError *err) MONATT_MUST_CHECK;
 Vm *vm_ref(Vm *vm);
 void vm_unref(Vm *vm);
 /* Ends the thread and waits for it; askers get PEER from now on. */

@@ -15,6 +15,7 @@
 struct Vms {
     char *folder;
     const char *worker_path;
+    VmReporter reporter;
     GMutex lock;
     GCond changed;
     bool stopping;
@@ -71,7 +72,7 @@ static void look_at(Vms *vms, const char *entry)
     }
     g_autofree char *folder = g_strdup_printf("%s/%s", vms->folder, entry);
     MonattError err = {0};
-    Vm *vm = vm_new(folder, vid, vms->worker_path, &err);
+    Vm *vm = vm_new(folder, vid, vms->worker_path, &vms->reporter, &err);
     if (!vm) {
         /* Not ready yet, or what a killed device left behind: the next scan looks again. */
         monatt_log_debug("VM %s: %s", entry, err.message);
@@ -116,11 +117,12 @@ static void *run(void *data)
     return NULL;
 }
 
-Vms *vms_new(const char *run_dir, const char *worker_path)
+Vms *vms_new(const char *run_dir, const char *worker_path, VmReporter reporter)
 {
     Vms *vms = g_new0(Vms, 1);
     vms->folder = g_strdup_printf("%s/vm", run_dir);
     vms->worker_path = worker_path;
+    vms->reporter = reporter;
     g_mutex_init(&vms->lock);
     g_mutex_init(&vms->scanning);
     g_cond_init(&vms->changed);

@@ -11,8 +11,8 @@
 
 typedef struct Vms Vms;
 
-/* Looks for devices in RUN_DIR/vm from now on, in a thread of its own. */
-Vms *vms_new(const char *run_dir, const char *worker_path);
+/* Looks for devices in RUN_DIR/vm from now on, in a thread of its own.  reporter: copied. */
+Vms *vms_new(const char *run_dir, const char *worker_path, VmReporter reporter);
 /* Ends everything; askers that hold a VM keep it until they let go. */
 void vms_free(Vms *vms);
 /* By UUID or name; a reference, or NULL with MISSING. */

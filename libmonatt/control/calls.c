@@ -11,12 +11,9 @@
 
 #define CALL_TIMEOUT_MS 10000 /* a loaded host may not schedule swtpm for seconds (case D03) */
 
-static bool call(int fd, uint16_t type, const void *payload, size_t size, size_t fd_count,
-                 MonattControlMessage *ret_answer, MonattError *err)
+static bool check_descriptors(uint16_t type, size_t fd_count, MonattControlMessage *ret_answer,
+                              MonattError *err)
 {
-    if (!monatt_control_call(fd, type, payload, size, CALL_TIMEOUT_MS, ret_answer, err)) {
-        return false;
-    }
     if (ret_answer->fd_count != fd_count) {
         size_t got = ret_answer->fd_count;
         monatt_control_message_clear(ret_answer);
@@ -25,6 +22,13 @@ static bool call(int fd, uint16_t type, const void *payload, size_t size, size_t
                                 fd_count);
     }
     return true;
+}
+
+static bool call(int fd, uint16_t type, const void *payload, size_t size, size_t fd_count,
+                 MonattControlMessage *ret_answer, MonattError *err)
+{
+    return monatt_control_call(fd, type, payload, size, CALL_TIMEOUT_MS, ret_answer, err) &&
+           check_descriptors(type, fd_count, ret_answer, err);
 }
 
 /* The answer's only descriptor, now the caller's. */
@@ -317,13 +321,10 @@ bool monatt_device_report_answer(int fd, uint32_t number, uint32_t refusal, int 
     monatt_writer_init(&w, request, sizeof(request));
     monatt_writer_u32_be(&w, number);
     monatt_writer_u32_be(&w, refusal);
-    if (!monatt_control_call_with(fd, MONATT_CONTROL_REPORT_ANSWER, request, sizeof(request),
-                                  &evidence_fd, refusal == 0 ? 1 : 0, CALL_TIMEOUT_MS, &answer,
-                                  err)) {
-        return false;
-    }
-    monatt_control_message_clear(&answer);
-    return true;
+    return monatt_control_call_with(fd, MONATT_CONTROL_REPORT_ANSWER, request, sizeof(request),
+                                    &evidence_fd, refusal == 0 ? 1 : 0, CALL_TIMEOUT_MS, &answer,
+                                    err) &&
+           check_descriptors(MONATT_CONTROL_REPORT_ANSWER, 0, &answer, err);
 }
 
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],

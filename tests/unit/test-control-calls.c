@@ -32,8 +32,11 @@ static gpointer serve(gpointer argument)
         fds[i] = theirs; /* any descriptor does */
     }
     while (monatt_control_receive(theirs, -1, &request, NULL)) {
-        g_assert_true(monatt_control_send(theirs, request.type | MONATT_CONTROL_ANSWER, request.id,
-                                          answer.bytes, answer.size, fds, answer.fd_count, NULL));
+        uint16_t type = request.type | MONATT_CONTROL_ANSWER;
+        uint16_t id = request.id;
+        monatt_control_message_clear(&request); /* before the test counts descriptors */
+        g_assert_true(monatt_control_send(theirs, type, id, answer.bytes, answer.size, fds,
+                                          answer.fd_count, NULL));
     }
     return argument;
 }
@@ -130,6 +133,21 @@ static bool call_vcpus(MonattError *err)
     return done;
 }
 
+static uint8_t inblob[MONATT_INBLOB_MAXIMUM];
+
+static bool call_question(MonattError *err)
+{
+    uint32_t number = 0;
+    bool done = monatt_device_report_question(ours, &number, inblob, &results.count, err);
+    results.first = number;
+    return done;
+}
+
+static bool call_answer(MonattError *err)
+{
+    return monatt_device_report_answer(ours, 1, 0, ours, err);
+}
+
 static void put(const void *bytes, size_t size)
 {
     g_assert_cmpuint(answer.size + size, <=, sizeof(answer.bytes));
@@ -198,6 +216,11 @@ static void fill_vcpus(void)
     put("\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4", 16);
 }
 
+static void fill_question(void)
+{
+    put("\0\0\0\7?", 5);
+}
+
 static const struct {
     const char *name;
     bool (*call)(MonattError *err);
@@ -217,6 +240,8 @@ static const struct {
     {"set-nonce", call_nonce, fill_nothing, 0, true},
     {"guest-list", call_list, fill_8, 1, false},
     {"vcpus", call_vcpus, fill_vcpus, 0, false},
+    {"report-question", call_question, fill_question, 0, true},
+    {"report-answer", call_answer, fill_nothing, 0, true},
 };
 
 static void prepare(size_t i)
@@ -277,6 +302,29 @@ static void test_refuses_descriptors(void)
             if (count != cases[i].fd_count) {
                 expect_refusal(i);
             }
+        }
+    }
+}
+
+/* Its inblob has any size up to a limit. */
+static void test_question_sizes(void)
+{
+    size_t at = 0;
+    while (cases[at].call != call_question) {
+        at++;
+    }
+    for (size_t size = 0; size <= 4 + MONATT_INBLOB_MAXIMUM + 1; size++) {
+        prepare(at);
+        put_zeros(MONATT_INBLOB_MAXIMUM);
+        answer.size = size;
+        if (size < 5 || size > 4 + MONATT_INBLOB_MAXIMUM) {
+            expect_refusal(at);
+        } else {
+            MonattError err = {0};
+            g_assert_true(call_question(&err));
+            g_assert_cmpuint(results.first, ==, 7);
+            g_assert_cmpuint(results.count, ==, size - 4);
+            g_assert_cmpuint(inblob[0], ==, '?');
         }
     }
 }
@@ -342,6 +390,7 @@ int main(int argc, char **argv)
     GThread *thread = g_thread_new("device", serve, NULL);
     g_test_add_func("/control-calls/good", test_good);
     g_test_add_func("/control-calls/refuses-sizes", test_refuses_sizes);
+    g_test_add_func("/control-calls/question-sizes", test_question_sizes);
     g_test_add_func("/control-calls/refuses-descriptors", test_refuses_descriptors);
     g_test_add_func("/control-calls/refuses-counts", test_refuses_counts);
     g_test_add_func("/control-calls/own-limits", test_own_limits);

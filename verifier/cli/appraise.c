@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include "libmonatt/base/text.h"
+#include "libmonatt/evidence/inblob.h"
 #include "verifier/appraisal/appraisal.h"
 #include "verifier/json.h"
 #include "verifier/learn.h"
@@ -198,6 +199,35 @@ static gboolean read_files(const CommandArguments *arguments, Work *work, GError
     return work->evidence != NULL;
 }
 
+/* The nonce that the evidence must answer, as given or as made of the guest's inblob. */
+static gboolean read_nonce(const CommandArguments *arguments, uint8_t nonce[MONATT_NONCE_SIZE],
+                           GError **error)
+{
+    const char *text = command_value(arguments, "nonce");
+    const char *inblob = command_value(arguments, "inblob");
+    if ((text != NULL) == (inblob != NULL)) {
+        g_set_error(error, MONATT_GERROR, MONATT_ERROR_USAGE,
+                    "%s %s: needs --nonce HEX or --inblob FILE%s\nhint: see 'monatt %s %s --help'",
+                    arguments->command->noun, arguments->command->verb,
+                    text != NULL ? ", not both" : "", arguments->command->noun,
+                    arguments->command->verb);
+        return FALSE;
+    }
+    if (text != NULL) {
+        return command_read_nonce(text, nonce, error);
+    }
+    g_autoptr(GBytes) bytes = monatt_json_read_file("inblob", inblob, MONATT_INBLOB_MAXIMUM, error);
+    gsize size = 0;
+    const void *data = bytes != NULL ? g_bytes_get_data(bytes, &size) : NULL;
+    gboolean good = bytes != NULL && monatt_inblob_nonce(data, size, nonce);
+    if (bytes != NULL && !good) {
+        g_set_error(error, MONATT_GERROR, MONATT_ERROR_USAGE, "inblob '%s': is empty", inblob);
+    } else if (!good && g_error_matches(*error, MONATT_GERROR, MONATT_ERROR_LIMIT)) {
+        (*error)->code = MONATT_ERROR_USAGE; /* the wrong file was named; no evidence is refused */
+    }
+    return good;
+}
+
 gboolean appraise_run(const CommandArguments *arguments, AppraiseTask task,
                       MonattSandboxAnswer *ret_answer, GError **error)
 {
@@ -210,8 +240,8 @@ gboolean appraise_run(const CommandArguments *arguments, AppraiseTask task,
                     APPRAISE_ID_MAXIMUM);
         return FALSE;
     }
-    if (!command_read_nonce(command_value(arguments, "nonce"), work.nonce, error) ||
-        !appraise_read_time(at, &work.at, error) || !read_files(arguments, &work, error)) {
+    if (!read_nonce(arguments, work.nonce, error) || !appraise_read_time(at, &work.at, error) ||
+        !read_files(arguments, &work, error)) {
         return FALSE;
     }
     g_autofree char *reference_name =

@@ -19,7 +19,8 @@ typedef enum AppraiseTask {
     APPRAISE_LEARN,   /* documents: reference JSON, description */
 } AppraiseTask;
 
-/* Of "evidence", "nonce", "anchor", "reference", "policy", "host", "at": what command has. */
+/* Of "evidence", "nonce" or "inblob", "anchor", "reference", "policy", "host", "at": what command
+ * has. */
 gboolean appraise_run(const CommandArguments *arguments, AppraiseTask task,
                       MonattSandboxAnswer *ret_answer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Seconds (UNIX) or 2026-01-31T12:00:00Z; now when text is NULL. */
@@ -28,7 +29,12 @@ gboolean appraise_read_time(const char *text, int64_t *ret,
 
 #define APPRAISE_OPTION_NONCE                                                                      \
     {                                                                                              \
-        "nonce", "HEX", "the nonce that was asked with, 64 hexadecimal digits", TRUE, FALSE        \
+        "nonce", "HEX", "the nonce that was asked with, 64 hexadecimal digits", FALSE, FALSE       \
+    }
+/* Instead of the nonce, of evidence that the guest itself asked for. */
+#define APPRAISE_OPTION_INBLOB                                                                     \
+    {                                                                                              \
+        "inblob", "FILE", "instead: what the guest asked with, 1 to 64 bytes", FALSE, FALSE        \
     }
 #define APPRAISE_OPTION_ANCHOR                                                                     \
     {                                                                                              \

@@ -69,6 +69,7 @@ static int run(const CommandArguments *arguments, GError **error)
 
 static const CommandOption options[] = {
     APPRAISE_OPTION_NONCE,
+    APPRAISE_OPTION_INBLOB,
     APPRAISE_OPTION_ANCHOR,
     APPRAISE_OPTION_REFERENCE,
     APPRAISE_OPTION_POLICY,

@@ -115,6 +115,7 @@ static int check(const CommandArguments *arguments, GError **error)
 
 static const CommandOption learn_options[] = {
     APPRAISE_OPTION_NONCE,
+    APPRAISE_OPTION_INBLOB,
     APPRAISE_OPTION_ANCHOR,
     APPRAISE_OPTION_POLICY,
     APPRAISE_OPTION_HOST,
