@@ -338,11 +338,11 @@ class Guest(Cleaner):
     """A Linux under TCG through monatt-qemu; ready for commands when the constructor returns."""
 
     def __init__(self, host=None, name="guest", add=(), append="", memory_mb=256, vcpus=1,
-                 options=(), launcher=(), initrd=None, boot=True, bus=None, vid=None):
+                 options=(), launcher=(), initrd=None, boot=True, bus=None, vid=None, vmlinuz=None):
         """add: files for the initramfs; append: more of the kernel's command line; options: more
         of QEMU's; launcher: options of monatt-qemu itself; initrd: another one; bus: a stock QEMU
         instead of monatt-qemu, with the device on this bus, which options makes; vid: the UUID of
-        a VM that was there before."""
+        a VM that was there before; vmlinuz: another kernel."""
         super().__init__()
         self.host = host
         self.own_host = None
@@ -367,7 +367,7 @@ class Guest(Cleaner):
                      "-chardev", f"socket,id=agent,path={self.folder}/agent,server=on,wait=off",
                      "-serial", "chardev:agent",
                      "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
-                     "-kernel", kernel(), "-initrd", self.initrd, "-append", self.command_line,
+                     "-kernel", vmlinuz or kernel(), "-initrd", self.initrd, "-append", self.command_line,
                      *options, *end]
             self.process = self.start(words, f"{self.folder}/qemu.log", pass_fds=fds,
                                       env=self.host.environment())
