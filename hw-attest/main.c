@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "hw-attest/sandbox.h"
 #include "hw-attest/service.h"
 #include "hw-attest/wire.h"
 #include "libmonatt/base/log.h"
@@ -16,7 +17,7 @@
 
 static const char help[] =
     "usage: hw-attest serve [--private] [--run-dir DIR] [--state-dir DIR] [--allow-uid UID]...\n"
-    "                       [--ready-fd N]\n"
+    "                       [--user WHO] [--ready-fd N]\n"
     "       hw-attest replay FILE\n"
     "       hw-attest --print-capabilities | --version | --help\n"
     "\n"
@@ -27,6 +28,9 @@ static const char help[] =
     "  --state-dir DIR    event logs and TPM states (default $MONATT_STATE_DIR or "
     "/var/lib/monatt)\n"
     "  --allow-uid UID    this user may attach VMs too; root and the own user always may\n"
+    "  --user WHO         devices and swtpms run as this user, or each as one of a range "
+    "FIRST-LAST\n"
+    "                     (default as root: 2100000000-2100000255; else the own user)\n"
     "  --private          serve one VM and end with it\n"
     "  --ready-fd N       write one byte to descriptor N when launchers may connect\n"
     "\n"
@@ -44,11 +48,16 @@ static int usage(const char *what, const char *why)
 
 static int print_capabilities(void)
 {
+    char layers[SANDBOX_TEXT_SIZE];
+    sandbox_layers_text(sandbox_probe(), layers);
     printf("{\"type\":\"hw-attest\",\"version\":\"%s\",\"features\":[", MONATT_VERSION);
     for (size_t i = 0; wire_table[i]; i++) {
         printf("\"wire-%s\",", wire_table[i]->name);
     }
-    printf("\"sha256\",\"sha384\",\"process-list\",\"private\",\"allow-uid\",\"ready-fd\"]}\n");
+    printf(
+        "\"sha256\",\"sha384\",\"process-list\",\"private\",\"allow-uid\",\"ready-fd\",\"user\"],"
+        "\"sandbox\":\"%s\"}\n",
+        layers);
     return 0;
 }
 
@@ -66,13 +75,17 @@ static bool number(const char *text, unsigned long maximum, unsigned long *ret)
 
 static int serve(int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"private", no_argument, NULL, 'p'},         {"run-dir", required_argument, NULL, 'r'},
-        {"state-dir", required_argument, NULL, 's'}, {"allow-uid", required_argument, NULL, 'u'},
-        {"ready-fd", required_argument, NULL, 'f'},  {0}};
+    static const struct option table[] = {{"private", no_argument, NULL, 'p'},
+                                          {"run-dir", required_argument, NULL, 'r'},
+                                          {"state-dir", required_argument, NULL, 's'},
+                                          {"allow-uid", required_argument, NULL, 'u'},
+                                          {"ready-fd", required_argument, NULL, 'f'},
+                                          {"user", required_argument, NULL, 'w'},
+                                          {0}};
     const char *run_dir = getenv("MONATT_RUN_DIR");
     const char *state_dir = getenv("MONATT_STATE_DIR");
     ServiceOptions options = {.ready_fd = -1};
+    const char *user = NULL;
     MonattError err = {0};
     unsigned long value;
     int option;
@@ -96,6 +109,9 @@ static int serve(int argc, char **argv)
             }
             options.uids[options.uid_count++] = (uint32_t)value;
             break;
+        case 'w':
+            user = optarg;
+            break;
         case 'f':
             if (!number(optarg, INT32_MAX, &value) || fcntl((int)value, F_GETFD) < 0) {
                 return usage(optarg, "--ready-fd: not an open descriptor");
@@ -109,6 +125,12 @@ static int serve(int argc, char **argv)
     }
     if (optind != argc) {
         return usage(argv[optind], "serve takes no arguments");
+    }
+    if (!user) {
+        vm_users_default(&options.users);
+    } else if (!vm_users_parse(user, &options.users, &err)) {
+        monatt_log_failure(&err);
+        return MONATT_EXIT_USAGE;
     }
     if (!service_run(&options, &err)) {
         monatt_log_failure(&err);

@@ -1,173 +1,206 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sandbox.c - the device's sandbox, in two stages
+ * sandbox.c - the order in which a device process gives up its rights
  *
- * Theory of operation.  A device process is forked from the attach service for one VM.
- *   before files: limits only.  Files, sockets, swtpm and threads come after it.
- *   before guest: capabilities dropped, seccomp with an allow-list on all threads.  From here on
- *     the process may use what it holds, open files for reading only (to hand out read-only
- *     descriptors of guest memory and log), and connect to its swtpm again.  It cannot start a
- *     program, make a file, or open anything for writing.
+ * Theory of operation.  A device process is forked from the attach service for one VM.  It becomes
+ * the VM's user at once and keeps two capabilities until it has its threads: CHOWN, and, not in
+ * effect, SYS_ADMIN for the namespaces, which need the run folder, which needs the VM's name,
+ * which the launcher sends.  What the kernel
+ * does not offer is left out and named; giving up a right that it was told to give up must never
+ * fail silently.
  */
-#include "hw-attest/sandbox.h"
+#include "hw-attest/sandbox-layers.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
-#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "libmonatt/base/text.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER
-#endif
-#endif
+#define DESCRIPTORS 256           /* 8 connections, 8 regions twice, files: about 60 are used */
+#define FILE_BYTES (1ull << 30)   /* an event log of a guest that extends all day has 24 MiB */
+#define HEAP_BYTES (256ull << 20) /* private memory and stacks; guest RAM is shared memory */
+#define SWTPM_DESCRIPTORS 64
 
-#define DESCRIPTORS 256 /* 8 connections, 8 regions twice, files: about 60 are ever used */
-
-/* A call and who needs it. */
-static const struct {
-    const char *name;
-    const char *caller;
-} allowed[] = {
-    {"recvmsg", "wire-mpqemu.c, control/socket.c"},
-    {"recvfrom", "qmp.c, tpm-socket.c"},
-    {"sendmsg", "control/socket.c"},
-    {"sendto", "wire-mpqemu.c, qmp.c, tpm-socket.c"},
-    {"read", "control.c, ring.c: eventfds"},
-    {"write", "device_post and ring_wake eventfds, log lines"},
-    {"pread64", "event_log_rotate, report.c"},
-    {"pwrite64", "event-log.c, control.c memfd"},
-    {"fdatasync", "event-log.c"},
-    {"ftruncate", "event-log.c"},
-    {"memfd_create", "control.c guest list"},
-    {"accept4", "control.c, vfio-listen.c"},
-    {"getsockopt", "control.c, vfio-listen.c SO_PEERCRED"},
-    {"setsockopt", "control.c SO_SNDTIMEO"},
-    {"shutdown", "vm.c ends a swtpm that is stopped"},
-    {"connect", "tpm-socket.c after a respawn"},
-    {"poll", "control.c, qmp.c, ring.c"},
-    {"ppoll", "poll on other libcs"},
-    {"close", "everywhere"},
-    {"fcntl", "wire-vfio-user-dma.c F_DUPFD_CLOEXEC"},
-    {"unlink", "vm.c removes the run folder"},
-    {"unlinkat", "vm.c removes the run folder"},
-    {"rmdir", "vm.c removes the run folder"},
-    {"futex", "pthreads"},
-    {"rseq", "pthreads"},
-    {"set_robust_list", "pthreads"},
-    {"madvise", "pthreads, malloc"},
-    {"mmap", "malloc, guest-ram.c"},
-    {"munmap", "malloc, guest-ram.c"},
-    {"mremap", "malloc"},
-    {"mprotect", "malloc"},
-    {"brk", "malloc"},
-    {"clock_gettime", "without vDSO"},
-    {"clock_nanosleep", "tpm_backend_start, ring.c"},
-    {"nanosleep", "tpm_backend_start, ring.c"},
-    {"gettimeofday", "without vDSO"},
-    {"time", "without vDSO"},
-    {"getrandom", "boot seed, OpenSSL"},
-    {"getpid", "device_status, OpenSSL"},
-    {"gettid", "OpenSSL, abort"},
-    {"geteuid", "control.c"},
-    {"newfstatat", "libc stdio"},
-    {"fstat", "libc stdio, guest-ram.c: a window ends with its file"},
-    {"fstatfs", "guest-ram.c: the pages of hugetlbfs"},
-    {"lseek", "libc stdio"},
-    {"sched_yield", "malloc, ring.c"},
-    {"sched_getaffinity", "malloc, once there are many arenas; AddressSanitizer"},
-    {"rt_sigprocmask", "pthread exit"},
-    {"rt_sigreturn", "signals"},
-    {"restart_syscall", "stop and continue"},
-    {"tgkill", "abort"},
-    {"exit", "threads"},
-    {"exit_group", "the end"},
-#ifdef ADDRESS_SANITIZER
-    {"sigaltstack", "AddressSanitizer, at a thread's end"},
-    {"ioctl", "AddressSanitizer: is stderr a terminal?"},
-    {"readlink", "AddressSanitizer, names in a report"},
-#endif
-};
-
-bool sandbox_before_files(MonattError *err)
+static bool limit(int resource, rlim_t value, const char *name, MonattError *err)
 {
-    const struct rlimit none = {0, 0};
-    const struct rlimit files = {DESCRIPTORS, DESCRIPTORS};
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return monatt_error_set_errno(err, errno, "sandbox: limits");
+    const struct rlimit limits = {value, value};
+    if (setrlimit((__rlimit_resource_t)resource, &limits) != 0) {
+        return monatt_error_set_errno(err, errno, "sandbox: limit of %s", name);
     }
     return true;
 }
 
-static bool drop_capabilities(void)
+static bool set_capabilities(uint32_t permitted, uint32_t effective)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{0}, {0}};
+    struct __user_cap_data_struct data[2] = {{.permitted = permitted, .effective = effective}, {0}};
     return syscall(SYS_capset, &header, data) == 0;
 }
 
-static int add_rules(scmp_filter_ctx filter, const char **ret_name)
+static uint32_t permitted_capabilities(void)
 {
-    for (size_t i = 0; i < MONATT_ARRAY_SIZE(allowed); i++) {
-        *ret_name = allowed[i].name;
-        int number = seccomp_syscall_resolve_name(allowed[i].name);
-        if (number == __NR_SCMP_ERROR) {
-            return -ENOSYS;
-        }
-        int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    /* Reading only: no file is made or changed. */
-    *ret_name = "openat";
-    int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
-    if (rc != 0) {
-        return rc;
-    }
-    *ret_name = "fcntl"; /* report.c: is the evidence's memfd sealed? */
-    rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                          SCMP_A1(SCMP_CMP_EQ, F_GET_SEALS));
-    if (rc != 0) {
-        return rc;
-    }
-    *ret_name = "socket";
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                            SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}, {0}};
+    return syscall(SYS_capget, &header, data) == 0 ? data[0].permitted : 0;
 }
 
-bool sandbox_before_guest(MonattError *err)
+bool sandbox_raise(int capability)
 {
-    const char *name = "filter";
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        return monatt_error_set_errno(err, errno, "sandbox: no new privileges");
-    }
-    if (!drop_capabilities()) {
-        return monatt_error_set_errno(err, errno, "sandbox: capabilities");
-    }
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    if (!filter) {
-        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "sandbox: seccomp: no memory");
-    }
-    int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    if (rc == 0) {
-        rc = add_rules(filter, &name);
-    }
-    if (rc == 0) {
-        name = "load";
-        rc = seccomp_load(filter);
-    }
-    seccomp_release(filter);
-    if (rc != 0) {
-        return monatt_error_set_errno(err, -rc, "sandbox: seccomp: %s", name);
+    uint32_t bit = 1u << capability;
+    return (permitted_capabilities() & bit) && set_capabilities(bit, bit);
+}
+
+static bool become(const VmUser *user, MonattError *err)
+{
+    if (user->change &&
+        (setgroups(0, NULL) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
+         setresuid(user->uid, user->uid, user->uid) != 0)) {
+        return monatt_error_set_errno(err, errno, "sandbox: become user %u", user->uid);
     }
     return true;
+}
+
+bool sandbox_before_files(const VmUser *user, uint32_t *layers, MonattError *err)
+{
+    if (!limit(RLIMIT_CORE, 0, "core files", err) ||
+        !limit(RLIMIT_NOFILE, DESCRIPTORS, "descriptors", err)) {
+        return false;
+    }
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+        return monatt_error_set_errno(err, errno, "sandbox: capabilities");
+    }
+    if (!become(user, err)) {
+        return false;
+    }
+    *layers |= user->change ? SANDBOX_USER : 0;
+    uint32_t permitted = permitted_capabilities();
+    uint32_t later = permitted & 1u << CAP_SYS_ADMIN;
+    uint32_t now = permitted & 1u << CAP_CHOWN; /* vfio-listen.c: a socket for QEMU's user */
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0 || !set_capabilities(later | now, now)) {
+        return monatt_error_set_errno(err, errno, "sandbox: capabilities");
+    }
+    return true;
+}
+
+static bool set_limits(MonattError *err)
+{
+    /* A log that grew too long is an error of write, not a signal. */
+    signal(SIGXFSZ, SIG_IGN);
+#if !SANDBOX_SANITIZER
+    if (!limit(RLIMIT_DATA, HEAP_BYTES, "private memory", err)) {
+        return false;
+    }
+#endif
+    return limit(RLIMIT_FSIZE, FILE_BYTES, "a file", err) &&
+           limit(RLIMIT_MEMLOCK, 0, "locked memory", err) &&
+           limit(RLIMIT_MSGQUEUE, 0, "message queues", err) &&
+           limit(RLIMIT_SIGPENDING, 64, "signals", err);
+}
+
+bool sandbox_before_threads(const SandboxPlace *place, uint32_t *layers, MonattError *err)
+{
+    bool locked = false;
+    if (!sandbox_enter_root(place, layers, err)) {
+        return false;
+    }
+    if (!set_capabilities(0, 0)) {
+        return monatt_error_set_errno(err, errno, "sandbox: capabilities");
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        return monatt_error_set_errno(err, errno, "sandbox: prctl");
+    }
+    if (!sandbox_enter_landlock(place, &locked, err)) {
+        return false;
+    }
+    *layers |= locked ? SANDBOX_LANDLOCK : 0;
+    return set_limits(err);
+}
+
+bool sandbox_before_guest(uint32_t *layers, MonattError *err)
+{
+    if (!limit(RLIMIT_NPROC, 0, "processes", err) || !sandbox_load_filter(err)) {
+        return false;
+    }
+    *layers |= SANDBOX_SECCOMP;
+    return true;
+}
+
+bool sandbox_before_swtpm(const VmUser *user, MonattError *err)
+{
+    if (!limit(RLIMIT_CORE, 0, "core files", err) ||
+        !limit(RLIMIT_NOFILE, SWTPM_DESCRIPTORS, "descriptors", err) ||
+        !limit(RLIMIT_FSIZE, FILE_BYTES, "a file", err)) {
+        return false;
+    }
+    /* Files it needs: libraries, certificates, its state.  The network it does not. */
+    if (geteuid() == 0) {
+        sandbox_enter_namespaces();
+    }
+    if (!become(user, err)) {
+        return false;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return monatt_error_set_errno(err, errno, "sandbox: prctl");
+    }
+    return true;
+}
+
+void sandbox_layers_text(uint32_t layers, char ret[SANDBOX_TEXT_SIZE])
+{
+    static const struct {
+        uint32_t layer;
+        const char *name;
+    } names[] = {
+        {SANDBOX_USER, "own user"},         {SANDBOX_ROOT, "own root"},
+        {SANDBOX_NAMESPACES, "no network"}, {SANDBOX_LANDLOCK, "landlock"},
+        {SANDBOX_SECCOMP, "seccomp"},
+    };
+    size_t length = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(names); i++) {
+        if (layers & names[i].layer) {
+            int more = snprintf(ret + length, SANDBOX_TEXT_SIZE - length, "%s%s",
+                                length > 0 ? ", " : "", names[i].name);
+            length += more > 0 ? (size_t)more : 0;
+        }
+    }
+    if (length == 0) {
+        snprintf(ret, SANDBOX_TEXT_SIZE, "nothing");
+    }
+}
+
+uint32_t sandbox_probe(void)
+{
+    uint32_t *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        return 0;
+    }
+    VmUsers users;
+    vm_users_default(&users);
+    pid_t child = fork();
+    if (child == 0) {
+        const VmUser user = {.change = users.change, .uid = users.first, .gid = users.first};
+        const SandboxPlace place = {.run_fd = -1};
+        MonattError err = {0};
+        bool ok = sandbox_before_files(&user, shared, &err) &&
+                  sandbox_before_threads(&place, shared, &err) &&
+                  sandbox_before_guest(shared, &err);
+        _exit(ok ? 0 : 1);
+    }
+    if (child > 0) {
+        waitpid(child, NULL, 0);
+    }
+    uint32_t layers = *shared;
+    munmap(shared, sizeof(*shared));
+    return layers;
 }

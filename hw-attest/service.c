@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "hw-attest/sandbox.h"
 #include "libmonatt/base/log.h"
 
 #define TICK_MS 500
@@ -34,8 +35,9 @@
 typedef struct ServiceVm {
     pid_t pid; /* 0: free slot */
     pid_t swtpm;
+    VmUser user;
     int link;
-    bool known; /* vid is set */
+    bool has_folders; /* vid is set, and its folders are this device's */
     uint8_t vid[MONATT_UUID_SIZE];
     DeviceKept *kept; /* shared with the device process, and with no other */
     unsigned last_ticks;
@@ -174,8 +176,8 @@ static bool peer_allowed(const Service *service, int fd, struct ucred *peer)
     return false;
 }
 
-static void become_device(Service *service, DeviceKept *kept, int connection, int link,
-                          uint32_t peer)
+static void become_device(Service *service, const VmUser *user, DeviceKept *kept, int connection,
+                          int link, uint32_t peer)
 {
     close(service->listen_fd);
     close(service->signal_fd);
@@ -190,7 +192,23 @@ static void become_device(Service *service, DeviceKept *kept, int connection, in
     signal(SIGINT, SIG_IGN);
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
-    _exit(vm_serve(&service->options->vm, connection, link, peer, kept));
+    _exit(vm_serve(&service->options->vm, user, connection, link, peer, kept));
+}
+
+/* A user that no other VM has, also none of an earlier service. */
+static bool pick_user(const Service *service, VmUser *ret, MonattError *err)
+{
+    char run_vm[VM_PATH_MAXIMUM];
+    uid_t taken[SERVICE_VMS_MAXIMUM];
+    size_t count = 0;
+    snprintf(run_vm, sizeof(run_vm), "%s/vm", service->options->vm.run_dir);
+    remove_stale(run_vm);
+    for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
+        if (service->vms[i].pid != 0) {
+            taken[count++] = service->vms[i].user.uid;
+        }
+    }
+    return vm_users_pick(&service->options->users, run_vm, taken, count, ret, err);
 }
 
 static void accept_launcher(Service *service)
@@ -209,6 +227,12 @@ static void accept_launcher(Service *service)
         slot++;
     }
     int pair[2];
+    VmUser user;
+    MonattError err = {0};
+    if (!pick_user(service, &user, &err)) {
+        monatt_log_failure(&err);
+        return;
+    }
     if (slot == SERVICE_VMS_MAXIMUM || (service->options->private_vm && service->had_vm) ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         monatt_log_warning("attach: no room for another VM");
@@ -219,9 +243,11 @@ static void accept_launcher(Service *service)
     pid_t pid = kept == MAP_FAILED ? -1 : fork();
     if (pid == 0) {
         close(pair[0]);
-        become_device(service, kept, connection, pair[1], (uint32_t)peer.pid);
+        become_device(service, &user, kept, connection, pair[1], (uint32_t)peer.pid);
     }
     close(pair[1]);
+    /* A device that asks and does not read its answers holds nobody up. */
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
     if (pid < 0) {
         monatt_log_error("attach: %s", strerrordesc_np(errno));
         close(pair[0]);
@@ -230,35 +256,60 @@ static void accept_launcher(Service *service)
         }
         return;
     }
-    service->vms[slot] = (ServiceVm){.pid = pid, .link = pair[0], .kept = kept};
+    service->vms[slot] = (ServiceVm){.pid = pid, .user = user, .link = pair[0], .kept = kept};
     service->count++;
     service->had_vm = true;
 }
 
-static pid_t start_swtpm(Service *service, const uint8_t vid[MONATT_UUID_SIZE])
+/* By descriptor: the folders above may be closed to the VM's user. */
+static bool open_for_swtpm(const char *path, int number)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return fd >= 0 && dup2(fd, number) == number;
+}
+
+static void become_swtpm(Service *service, const VmUser *user, const uint8_t *vid, const char *run,
+                         const char *state)
+{
+    char prefix[MONATT_UUID_TEXT_SIZE + 16];
+    char uuid[MONATT_UUID_TEXT_SIZE];
+    MonattError err = {0};
+    close_range(3, ~0U, 0);
+    setpgid(0, 0);
+    sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
+    if (!open_for_swtpm(run, 10) || !open_for_swtpm(state, 11)) {
+        monatt_log_error("swtpm: '%s': %s", run, strerrordesc_np(errno));
+        _exit(127);
+    }
+    if (!sandbox_before_swtpm(user, &err)) {
+        monatt_log_failure(&err);
+        _exit(127);
+    }
+    monatt_text_from_uuid(vid, uuid);
+    snprintf(prefix, sizeof(prefix), "prefix=%s: ", uuid); /* whose it is, in ps and in its lines */
+    execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=/proc/self/fd/11,mode=0600",
+           "--server", "type=unixio,path=/proc/self/fd/10/tpm.sock,mode=0600", "--ctrl",
+           "type=unixio,path=/proc/self/fd/10/tpm.sock.ctrl,mode=0600", "--flags", "not-need-init",
+           "--log", prefix, "--terminate", (char *)NULL);
+    monatt_log_error("swtpm: cannot be started as user %u: %s", geteuid(), strerrordesc_np(errno));
+    _exit(127);
+}
+
+static pid_t start_swtpm(Service *service, const ServiceVm *vm)
 {
     char run[VM_PATH_MAXIMUM];
     char state[VM_PATH_MAXIMUM];
-    char state_option[VM_PATH_MAXIMUM + 32];
-    char server[VM_PATH_MAXIMUM + 64];
-    char control[VM_PATH_MAXIMUM + 64];
+    char tpm[VM_PATH_MAXIMUM + 8];
     MonattError err = {0};
-    if (!find_swtpm(&err) || !vm_run_folder(&service->options->vm, vid, run, &err) ||
-        !vm_state_folder(&service->options->vm, vid, state, &err)) {
+    if (!find_swtpm(&err) || !vm_run_folder(&service->options->vm, vm->vid, run, &err) ||
+        !vm_state_folder(&service->options->vm, vm->vid, state, &err)) {
         monatt_log_failure(&err);
         return -1;
     }
-    snprintf(state_option, sizeof(state_option), "dir=%s/tpm,mode=0600", state);
-    snprintf(server, sizeof(server), "type=unixio,path=%s/tpm.sock,mode=0600", run);
-    snprintf(control, sizeof(control), "type=unixio,path=%s/tpm.sock.ctrl,mode=0600", run);
+    snprintf(tpm, sizeof(tpm), "%s/tpm", state);
     pid_t pid = fork();
     if (pid == 0) {
-        setpgid(0, 0);
-        sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
-        execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state_option, "--server", server,
-               "--ctrl", control, "--flags", "not-need-init", "--terminate", (char *)NULL);
-        monatt_log_error("swtpm: cannot be started: %s", strerrordesc_np(errno));
-        _exit(127);
+        become_swtpm(service, &vm->user, vm->vid, run, tpm);
     }
     return pid;
 }
@@ -272,52 +323,103 @@ static void end_swtpm(ServiceVm *vm)
     }
 }
 
+static bool is_alive(ServiceVm *vm)
+{
+    if (vm->swtpm > 0 && waitpid(vm->swtpm, NULL, WNOHANG) == vm->swtpm) {
+        vm->swtpm = 0;
+    }
+    return vm->swtpm > 0;
+}
+
+/* This VM's run folder; a later device of the same VM has one of its own by then. */
+static void remove_run_folder(Service *service, ServiceVm *vm)
+{
+    char path[VM_PATH_MAXIMUM];
+    if (vm->has_folders && vm_run_folder(&service->options->vm, vm->vid, path, NULL)) {
+        vm_remove_run_folder(path);
+        vm_folders_take_back(&service->options->vm, vm->vid, &vm->user);
+    }
+    vm->has_folders = false;
+}
+
+/* Once, before the sandbox: a device taken over cannot name another VM's folder. */
+static bool give_folders(Service *service, ServiceVm *vm, const uint8_t *vid, VmFolders *ret,
+                         MonattError *err)
+{
+    if (vm->has_folders || !vm_folders_open(&service->options->vm, vid, &vm->user, ret, err)) {
+        return false;
+    }
+    /* The lock was free, so an earlier device of this VM is dead, if not reaped yet. */
+    for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
+        if (service->vms[i].has_folders &&
+            monatt_bytes_equal(service->vms[i].vid, vid, MONATT_UUID_SIZE)) {
+            service->vms[i].has_folders = false;
+        }
+    }
+    memcpy(vm->vid, vid, MONATT_UUID_SIZE);
+    vm->has_folders = true;
+    return true;
+}
+
+static bool answer_link(Service *service, ServiceVm *vm, const MonattControlMessage *message,
+                        VmFolders *folders, MonattError *err)
+{
+    monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: not a request of a device");
+    if (message->payload_size != MONATT_UUID_SIZE || message->fd_count != 0) {
+        return false;
+    }
+    if (message->type == VM_LINK_VID) {
+        monatt_error_clear(err);
+        return give_folders(service, vm, message->payload, folders, err);
+    }
+    if (message->type == VM_LINK_SWTPM && vm->has_folders) {
+        end_swtpm(vm);
+        vm->swtpm = start_swtpm(service, vm);
+        monatt_error_set(err, MONATT_ERROR_PEER, "swtpm: the attach service did not start it");
+        monatt_error_hint(err, "is swtpm installed and in the service's PATH?");
+        return vm->swtpm > 0;
+    }
+    if (message->type == VM_LINK_END) {
+        end_swtpm(vm);
+        remove_run_folder(service, vm);
+        return true;
+    }
+    return message->type == VM_LINK_ALIVE && vm->has_folders && is_alive(vm);
+}
+
 static void serve_link(Service *service, ServiceVm *vm)
 {
-    uint8_t message[1 + MONATT_UUID_SIZE];
-    uint8_t answer = VM_LINK_FAILED;
-    ssize_t got = recv(vm->link, message, sizeof(message), MSG_DONTWAIT);
-    if (got != (ssize_t)sizeof(message)) {
+    static MonattControlMessage message;
+    uint8_t refusal[MONATT_ERROR_MESSAGE_SIZE + MONATT_ERROR_HINT_SIZE + 6];
+    VmFolders folders = {-1, -1, -1};
+    MonattError err = {0};
+    MonattError ignored = {0};
+    bool sent;
+    if (!monatt_control_receive(vm->link, 0, &message, &err)) {
         return;
     }
-    if (message[0] == VM_LINK_VID && !vm->known) {
-        /* Once, before the sandbox: a device taken over cannot name another VM's folder. */
-        memcpy(vm->vid, message + 1, sizeof(vm->vid));
-        vm->known = true;
-        answer = VM_LINK_DONE;
-    } else if (message[0] == VM_LINK_SWTPM && vm->known) {
-        end_swtpm(vm);
-        vm->swtpm = start_swtpm(service, vm->vid);
-        answer = vm->swtpm > 0 ? VM_LINK_DONE : VM_LINK_FAILED;
-    } else if (message[0] == VM_LINK_ALIVE && vm->known) {
-        if (vm->swtpm > 0 && waitpid(vm->swtpm, NULL, WNOHANG) == vm->swtpm) {
-            vm->swtpm = 0;
-        }
-        answer = vm->swtpm > 0 ? VM_LINK_DONE : VM_LINK_FAILED;
+    uint16_t type = message.type;
+    if (answer_link(service, vm, &message, &folders, &err)) {
+        const int fds[] = {folders.run_fd, folders.state_fd, folders.lock_fd};
+        sent = monatt_control_send(vm->link, type | MONATT_CONTROL_ANSWER, message.id, NULL, 0, fds,
+                                   folders.run_fd >= 0 ? 3 : 0, &ignored);
+    } else {
+        size_t size = monatt_control_refusal_encode(&err, refusal, sizeof(refusal));
+        sent = monatt_control_send(vm->link, MONATT_CONTROL_ERROR, message.id, refusal, size, NULL,
+                                   0, &ignored);
     }
-    ssize_t sent = send(vm->link, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)sent; /* a device that died is cleaned up by SIGCHLD */
+    (void)sent;                 /* a device that died is cleaned up by SIGCHLD */
+    vm_folders_close(&folders); /* the lock lives on in the device */
+    monatt_control_message_clear(&message);
 }
 
 static void end_vm(Service *service, ServiceVm *vm, int status)
 {
-    char path[VM_PATH_MAXIMUM];
     end_swtpm(vm);
     if (WIFSIGNALED(status)) {
         monatt_log_warning("device %d: killed by signal %d", (int)vm->pid, WTERMSIG(status));
     }
-    if (vm->known && vm_run_folder(&service->options->vm, vm->vid, path, NULL)) {
-        /* A new device of the same VM may hold the folder by now: its lock says so. */
-        char pid_path[VM_PATH_MAXIMUM + 16];
-        snprintf(pid_path, sizeof(pid_path), "%s/device.pid", path);
-        int fd = open(pid_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            vm_remove_run_folder(path);
-        }
-        if (fd >= 0) {
-            close(fd);
-        }
-    }
+    remove_run_folder(service, vm);
     close(vm->link);
     munmap(vm->kept, sizeof(*vm->kept));
     memset(vm, 0, sizeof(*vm));

@@ -12,6 +12,7 @@
 
 typedef struct ServiceOptions {
     VmOptions vm;
+    VmUsers users;   /* of the VMs' processes */
     bool private_vm; /* ends with its only VM */
     int ready_fd;    /* -1, or gets one byte when launchers may connect */
     size_t uid_count;

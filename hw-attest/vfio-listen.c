@@ -25,8 +25,7 @@ void vfio_listen_init(VfioListen *listen)
 void vfio_listen_close(VfioListen *listen)
 {
     if (listen->fd >= 0) {
-        close(listen->fd);
-        unlink(listen->path);
+        close(listen->fd); /* the path goes with the run folder: nobody answers it any more */
     }
     listen->fd = -1;
 }
@@ -42,8 +41,8 @@ static bool peer_user(int fd, uint32_t *ret_user)
     return true;
 }
 
-bool vfio_listen_open(VfioListen *listening, const char *run_folder, int connection,
-                      MonattError *err)
+bool vfio_listen_open(VfioListen *listening, const char *run_folder, const char *place,
+                      int connection, MonattError *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     _Static_assert(sizeof(address.sun_path) == sizeof(listening->path), "one path for both");
@@ -53,7 +52,7 @@ bool vfio_listen_open(VfioListen *listening, const char *run_folder, int connect
         return monatt_error_set(err, MONATT_ERROR_LIMIT, "vfio-user: '%.80s': path is too long",
                                 run_folder);
     }
-    memcpy(address.sun_path, listening->path, (size_t)length + 1);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", place, VFIO_LISTEN_NAME);
     if (!peer_user(connection, &listening->user)) {
         return monatt_error_set_errno(err, errno, "vfio-user: the launcher's user");
     }
@@ -64,10 +63,10 @@ bool vfio_listen_open(VfioListen *listening, const char *run_folder, int connect
         return monatt_error_set_errno(err, errno, "vfio-user: '%s'", listening->path);
     }
     if ((listening->user != 0 && listening->user != geteuid() &&
-         chown(listening->path, listening->user, (gid_t)-1) != 0) ||
+         chown(address.sun_path, listening->user, (gid_t)-1) != 0) ||
         listen(fd, 1) != 0) {
         int saved = errno;
-        unlink(listening->path);
+        unlink(address.sun_path);
         return monatt_error_set_errno(err, saved, "vfio-user: '%s'", listening->path);
     }
     listening->fd = fd;

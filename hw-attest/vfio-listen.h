@@ -20,16 +20,17 @@ typedef struct VfioListen {
 } VfioListen;
 
 void vfio_listen_init(VfioListen *listen);
-/* Closes and removes the socket; harmless when there is none. */
+/* Closes the socket, after which nobody can connect; its name goes with the run folder. */
 void vfio_listen_close(VfioListen *listen);
 /*
- * Makes the socket in run_folder, mode 0600, owned by the user of the process at the other end of
- * `connection`.  Before the sandbox.  LIMIT: the path is too long.  SYSTEM.
+ * Makes the socket in run_folder, which this process reaches as place, mode 0600, owned by the user
+ * of the process at the other end of `connection`.  Before the sandbox.  LIMIT: the path is too
+ * long.  SYSTEM.
  */
-bool vfio_listen_open(VfioListen *listen, const char *run_folder, int connection,
+bool vfio_listen_open(VfioListen *listen, const char *run_folder, const char *place, int connection,
                       MonattError *err) MONATT_MUST_CHECK;
 /*
- * Waits for QEMU; closes and removes the socket in any case.  Ends at deadline_ms (as
+ * Waits for QEMU; closes the socket in any case.  Ends at deadline_ms (as
  * device_now_ms()) or when QEMU's monitor, if there was one, is closed: PEER.
  */
 bool vfio_listen_accept(VfioListen *listen, Device *device, int64_t deadline_ms, int *ret_fd,

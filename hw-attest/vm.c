@@ -39,9 +39,10 @@ typedef struct Vm {
     EventLog log;
     Control control;
     Qmp qmp;
-    char run_folder[VM_PATH_MAXIMUM];
-    char state_folder[VM_PATH_MAXIMUM];
-    bool run_folder_made;
+    uint32_t sandbox;                 /* SandboxLayer bits in force */
+    char run_folder[VM_PATH_MAXIMUM]; /* as others see it */
+    char run_place[32];               /* as this process reaches it */
+    int run_fd;
     int link;
     uint16_t request_id;
     int pid_fd;  /* locked as long as the device lives */
@@ -57,62 +58,14 @@ typedef struct Vm {
     size_t thread_count;
 } Vm;
 
-static bool folder_of(const char *base, const uint8_t vid[MONATT_UUID_SIZE], const char *longest,
-                      size_t limit, char ret_path[VM_PATH_MAXIMUM], MonattError *err)
+static bool ask_service(Vm *vm, VmLinkMessage type, MonattError *err)
 {
-    char uuid[MONATT_UUID_TEXT_SIZE];
-    monatt_text_from_uuid(vid, uuid);
-    int length = snprintf(ret_path, VM_PATH_MAXIMUM, "%s/vm/%s", base, uuid);
-    if (length < 0 || (size_t)length + strlen(longest) >= limit) {
-        monatt_error_set(err, MONATT_ERROR_LIMIT, "folder: '%.80s/vm/%s': path is too long", base,
-                         uuid);
-        return monatt_error_hint(err, "choose a shorter folder: %zu bytes are allowed",
-                                 limit - strlen("/vm/") - MONATT_UUID_TEXT_SIZE - strlen(longest));
+    static _Thread_local MonattControlMessage answer; /* 64 KiB: not on a thread's stack */
+    if (!monatt_control_call(vm->link, type, vm->device->vid, MONATT_UUID_SIZE, LINK_TIMEOUT_MS,
+                             &answer, err)) {
+        return false;
     }
-    return true;
-}
-
-bool vm_run_folder(const VmOptions *options, const uint8_t vid[MONATT_UUID_SIZE],
-                   char ret_path[VM_PATH_MAXIMUM], MonattError *err)
-{
-    /* sun_path of a UNIX socket has 108 bytes. */
-    return folder_of(options->run_dir, vid, "/" VFIO_LISTEN_NAME, 108, ret_path, err);
-}
-
-bool vm_state_folder(const VmOptions *options, const uint8_t vid[MONATT_UUID_SIZE],
-                     char ret_path[VM_PATH_MAXIMUM], MonattError *err)
-{
-    return folder_of(options->state_dir, vid, "/tpm", VM_PATH_MAXIMUM, ret_path, err);
-}
-
-void vm_remove_run_folder(const char *path)
-{
-    static const char *const names[] = {"control.sock", "tpm.sock", "tpm.sock.ctrl", "device.pid",
-                                        VFIO_LISTEN_NAME};
-    char file[VM_PATH_MAXIMUM + 32];
-    for (size_t i = 0; i < MONATT_ARRAY_SIZE(names); i++) {
-        snprintf(file, sizeof(file), "%s/%s", path, names[i]);
-        unlink(file);
-    }
-    rmdir(path);
-}
-
-static bool ask_service(int link, uint8_t type, const uint8_t *vid, MonattError *err)
-{
-    uint8_t message[1 + MONATT_UUID_SIZE] = {type};
-    memcpy(message + 1, vid, MONATT_UUID_SIZE);
-    uint8_t answer = VM_LINK_FAILED;
-    struct pollfd wait = {.fd = link, .events = POLLIN};
-    if (send(link, message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message) ||
-        poll(&wait, 1, LINK_TIMEOUT_MS) != 1 || recv(link, &answer, 1, 0) != 1 ||
-        answer != VM_LINK_DONE) {
-        if (type == VM_LINK_SWTPM) {
-            monatt_error_set(err, MONATT_ERROR_PEER, "swtpm: the attach service did not start it");
-            return monatt_error_hint(err, "is swtpm installed and in the service's PATH?");
-        }
-        return monatt_error_set(err, MONATT_ERROR_PEER,
-                                "attach service: did not take the VM's uuid");
-    }
+    monatt_control_message_clear(&answer);
     return true;
 }
 
@@ -120,7 +73,7 @@ static bool respawn(void *argument)
 {
     Vm *vm = argument;
     MonattError err = {0};
-    if (!ask_service(vm->link, VM_LINK_SWTPM, vm->device->vid, &err)) {
+    if (!ask_service(vm, VM_LINK_SWTPM, &err)) {
         monatt_log_failure(&err);
         return false;
     }
@@ -130,68 +83,51 @@ static bool respawn(void *argument)
 static bool alive(void *argument)
 {
     Vm *vm = argument;
-    return ask_service(vm->link, VM_LINK_ALIVE, vm->device->vid, NULL);
+    MonattError err = {0};
+    return ask_service(vm, VM_LINK_ALIVE, &err);
 }
 
-static bool make_folder(const char *path, MonattError *err)
+/* The service makes the folders, locks them for this process and gives them to its user. */
+static bool ask_folders(Vm *vm, VmFolders *ret, MonattError *err)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return monatt_error_set_errno(err, errno, "folder: '%s'", path);
+    static MonattControlMessage answer;
+    if (!monatt_control_call(vm->link, VM_LINK_VID, vm->device->vid, MONATT_UUID_SIZE,
+                             LINK_TIMEOUT_MS, &answer, err)) {
+        return false;
     }
-    return true;
-}
-
-/* A lock that lives as long as this process: two devices of one VM would share its identity. */
-static bool lock_file(const char *folder, const char *name, int *ret_fd, MonattError *err)
-{
-    char path[VM_PATH_MAXIMUM + 32];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    *ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*ret_fd < 0) {
-        return monatt_error_set_errno(err, errno, "'%s'", path);
+    if (answer.fd_count != 3) {
+        monatt_control_message_clear(&answer);
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: no folders");
     }
-    int64_t until = device_now_ms() + LOCK_WAIT_MS;
-    const struct timespec pause = {.tv_nsec = 10000000};
-    while (flock(*ret_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (device_now_ms() < until) {
-            nanosleep(&pause, NULL);
-            continue;
-        }
-        monatt_error_set(err, MONATT_ERROR_BUSY, "attach: '%s': this VM has a device already",
-                         folder);
-        return monatt_error_hint(err, "end the VM that runs with this uuid, or give another -uuid");
-    }
+    *ret = (VmFolders){answer.fds[0], answer.fds[1], answer.fds[2]};
+    answer.fd_count = 0; /* ours now */
     return true;
 }
 
 static bool open_folders(Vm *vm, MonattError *err)
 {
     Device *device = vm->device;
-    char path[VM_PATH_MAXIMUM + 32];
-    if (!vm_run_folder(vm->options, device->vid, vm->run_folder, err) ||
-        !vm_state_folder(vm->options, device->vid, vm->state_folder, err) ||
-        !make_folder(vm->state_folder, err)) {
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int64_t until = device_now_ms() + LOCK_WAIT_MS;
+    VmFolders folders = {-1, -1, -1};
+    if (!vm_run_folder(vm->options, device->vid, vm->run_folder, err)) {
         return false;
     }
-    snprintf(path, sizeof(path), "%s/tpm", vm->state_folder);
-    if (!make_folder(path, err) || !lock_file(vm->state_folder, "lock", &vm->lock_fd, err)) {
-        return false;
+    while (!ask_folders(vm, &folders, err)) {
+        if (err->code != MONATT_ERROR_BUSY || device_now_ms() >= until) {
+            return false;
+        }
+        monatt_error_clear(err);
+        nanosleep(&pause, NULL);
     }
-    vm->state_fd = open(vm->state_folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-    if (vm->state_fd < 0) {
-        return monatt_error_set_errno(err, errno, "folder: '%s'", vm->state_folder);
-    }
-    /* Ours alone, since the lock is ours: what a killed device left is in the way. */
-    vm_remove_run_folder(vm->run_folder);
-    if (!make_folder(vm->run_folder, err)) {
-        return false;
-    }
-    if (chmod(vm->run_folder, 0711) != 0) { /* entered, not listed: VFIO_LISTEN_NAME */
-        return monatt_error_set_errno(err, errno, "folder: '%s'", vm->run_folder);
-    }
-    vm->run_folder_made = true;
-    if (!lock_file(vm->run_folder, "device.pid", &vm->pid_fd, err)) {
-        return false;
+    vm->run_fd = folders.run_fd;
+    vm->state_fd = folders.state_fd;
+    vm->lock_fd = folders.lock_fd;
+    /* By descriptor: the folders above may be closed to this user. */
+    snprintf(vm->run_place, sizeof(vm->run_place), "/proc/self/fd/%d", vm->run_fd);
+    vm->pid_fd = openat(vm->run_fd, "device.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (vm->pid_fd < 0 || flock(vm->pid_fd, LOCK_EX | LOCK_NB) != 0) {
+        return monatt_error_set_errno(err, errno, "'%s/device.pid'", vm->run_folder);
     }
     if (!event_log_open(&vm->log, vm->state_fd, err)) {
         return false;
@@ -204,17 +140,12 @@ static bool open_tpm(Vm *vm, MonattError *err)
 {
     Device *device = vm->device;
     uint8_t seed[MONATT_BOOT_SEED_SIZE];
-    int length = snprintf(vm->tpm.path, sizeof(vm->tpm.path), "%s/tpm.sock", vm->run_folder);
-    if (length < 0 || (size_t)length >= sizeof(vm->tpm.path)) {
-        return monatt_error_set(err, MONATT_ERROR_LIMIT, "swtpm: socket path is too long");
-    }
+    snprintf(vm->tpm.path, sizeof(vm->tpm.path), "%s/tpm.sock", vm->run_place);
     vm->tpm.respawn = respawn;
     vm->tpm.alive = alive;
     vm->tpm.service_argument = vm;
     vm->tpm.log = &vm->log;
-    if (!ask_service(vm->link, VM_LINK_VID, device->vid, err) ||
-        !ask_service(vm->link, VM_LINK_SWTPM, device->vid, err) ||
-        !tpm_backend_start(&vm->tpm, err)) {
+    if (!ask_service(vm, VM_LINK_SWTPM, err) || !tpm_backend_start(&vm->tpm, err)) {
         return false;
     }
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
@@ -230,7 +161,7 @@ static bool open_sockets(Vm *vm, int connection, MonattError *err)
     Device *device = vm->device;
     char path[VM_PATH_MAXIMUM + 32];
     int pair[2];
-    snprintf(path, sizeof(path), "%s/control.sock", vm->run_folder);
+    snprintf(path, sizeof(path), "%s/control.sock", vm->run_place);
     if (!monatt_control_listen(path, &vm->listen_fd, err)) {
         return false;
     }
@@ -240,7 +171,7 @@ static bool open_sockets(Vm *vm, int connection, MonattError *err)
         return monatt_error_set_errno(err, errno, "attach: eventfd");
     }
     if (vm->wire == &wire_vfio_user) {
-        return vfio_listen_open(&vm->vfio, vm->run_folder, connection, err);
+        return vfio_listen_open(&vm->vfio, vm->run_folder, vm->run_place, connection, err);
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         return monatt_error_set_errno(err, errno, "attach: sockets");
@@ -438,15 +369,33 @@ static void wait_for_qemu(Device *device)
     pthread_mutex_unlock(&device->lock);
 }
 
-int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_pid,
-             DeviceKept *kept)
+/* Before threads: from here on swtpm's sockets are all that has a path. */
+static bool leave_files(Vm *vm, MonattError *err)
+{
+    const int files[] = {vm->log.fd, vm->log.previous_fd};
+    const SandboxPlace place = {
+        .run_fd = vm->run_fd, .file_fds = files, .file_count = MONATT_ARRAY_SIZE(files)};
+    if (!sandbox_before_threads(&place, &vm->sandbox, err)) {
+        return false;
+    }
+    if (vm->sandbox & SANDBOX_ROOT) {
+        vm->run_fd = -1;
+        snprintf(vm->tpm.path, sizeof(vm->tpm.path), "/run/tpm.sock");
+    }
+    monatt_close_pointer(&vm->state_fd); /* a folder's descriptor leads to the folders above */
+    return true;
+}
+
+int vm_serve(const VmOptions *options, const VmUser *user, int connection, int link,
+             uint32_t peer_pid, DeviceKept *kept)
 {
     static Vm vm;
     MonattError err = {0};
     int status = 1;
     vm.options = options;
     vm.link = link;
-    vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd = -1;
+    vm.run_fd = vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd =
+        -1;
     vfio_listen_init(&vm.vfio);
     vm.log.fd = vm.log.previous_fd = -1;
     vm.tpm.socket.data_fd = vm.tpm.socket.control_fd = -1;
@@ -460,20 +409,22 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     setenv("TSS2_LOG", "all+NONE", 0);
     vm.end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     vm.device->qemu_pid = peer_pid;
-    if (!sandbox_before_files(&err) || !set_up(&vm, connection, &err)) {
+    if (!sandbox_before_files(user, &vm.sandbox, &err) || !set_up(&vm, connection, &err)) {
         goto refused;
     }
     control_init(&vm.control, vm.listen_fd, vm.device->wake_fd, &vm.tpm);
-    if (!start_threads(&vm, &err) || !sandbox_before_guest(&err) ||
-        !answer(&vm, connection, &err)) {
+    if (!leave_files(&vm, &err) || !start_threads(&vm, &err) ||
+        !sandbox_before_guest(&vm.sandbox, &err) || !answer(&vm, connection, &err)) {
         goto refused;
     }
     close(connection);
     if (vm.wire_peer_fd >= 0) {
         close(vm.wire_peer_fd);
     }
-    monatt_log_info("'%s': attached, boot %llu", vm.device->name,
-                    (unsigned long long)vm.device->boot_count);
+    char layers[SANDBOX_TEXT_SIZE];
+    sandbox_layers_text(vm.sandbox, layers);
+    monatt_log_info("'%s': attached, boot %llu, sandbox: %s", vm.device->name,
+                    (unsigned long long)vm.device->boot_count, layers);
     if (serve_wire(&vm, &err)) {
         status = 0;
     } else {
@@ -483,7 +434,6 @@ int vm_serve(const VmOptions *options, int connection, int link, uint32_t peer_p
     end_threads(&vm);
     monatt_log_info("'%s': ended", vm.device->name);
     tpm_backend_stop(&vm.tpm);
-    vm_remove_run_folder(vm.run_folder);
     return status;
 
 refused:
@@ -493,9 +443,9 @@ refused:
     }
     tpm_backend_stop(&vm.tpm);
     vfio_listen_close(&vm.vfio);
-    if (vm.run_folder_made) {
-        vm_remove_run_folder(vm.run_folder);
-    }
+    MonattError ignored = {0};
+    bool ended = ask_service(&vm, VM_LINK_END, &ignored);
+    (void)ended; /* the service cleans up after it in any case */
     /* Last, so that who is refused finds nothing left of the attempt. */
     refuse(connection, vm.request_id, &err);
     return 1;

@@ -68,11 +68,11 @@ def text(value):
 class Service:
     """hw-attest serve in a folder of its own."""
 
-    def __init__(self, program, private=False, path=None, state=None):
-        """path: put before PATH; state: another state folder than our own."""
+    def __init__(self, program, private=False, path=None, state=None, options=()):
+        """path: put before PATH; state: another state folder than our own; options: of serve."""
         self.folder = tempfile.mkdtemp(prefix="hwa-", dir="/tmp")
         self.run, self.state = self.folder + "/run", state or self.folder + "/state"
-        self.program, self.private = program, private
+        self.program, self.private, self.options = program, private, options
         self.environment = dict(os.environ)
         if path:
             self.environment["PATH"] = path + ":" + self.environment["PATH"]
@@ -81,7 +81,7 @@ class Service:
     def start(self):
         ready, ours = os.pipe()
         arguments = [self.program, "serve", "--run-dir", self.run, "--state-dir", self.state,
-                     "--ready-fd", str(ours)] + (["--private"] if self.private else [])
+                     "--ready-fd", str(ours), *getattr(self, "options", ())] + (["--private"] if self.private else [])
         self.process = subprocess.Popen(arguments, pass_fds=[ours], env=self.environment,
                                         stderr=open(self.folder + "/stderr", "ab"))
         os.close(ours)
@@ -285,20 +285,21 @@ class Vm:
                     words = file.read().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if os.path.basename(words[0]) == "swtpm" and any(self.state in w for w in words):
+            if os.path.basename(words[0]) == "swtpm" and any(str(self.vid) in w for w in words):
                 return int(pid)
         return None
 
     def kill_device(self, number=signal.SIGKILL):
         os.kill(self.status()["device"], number)
 
-    def close(self):
+    def close(self, seconds=20):
+        """Ends QEMU's side; True when the run folder has gone."""
         for sock in (self.control, self.wire, self.qmp_file, self.qmp):
             sock.close()
         if self.ring is not None:
             os.close(self.ring)
             self.ring = None
-        until = time.monotonic() + 20
+        until = time.monotonic() + seconds
         while os.path.exists(self.folder) and time.monotonic() < until:
             time.sleep(0.02)
         return not os.path.exists(self.folder)

@@ -158,7 +158,11 @@ def check_restart(tap, service):
     tap.is_equal(lives.wait_status(lambda s: not s["pending"])["fault"], TPM_GONE,
                  "a device whose service died gets no new swtpm: the fault stays")
     dies.close()
-    tap.ok(lives.close(), "it cleans up after itself")
+    lives.close(seconds=1)
+    tap.ok(gone(device), "it ends with its QEMU")
+    vm = service.attach()
+    tap.ok(not os.path.exists(lives.folder), "its run folder goes when the next VM comes")
+    vm.close()
 
 
 def check_identity(tap, service):

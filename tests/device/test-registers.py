@@ -94,7 +94,7 @@ def check_swtpm(tap):
     with open(folder + "/swtpm", "w", encoding="ascii") as file:
         file.write(WRAPPER.format(swtpm=swtpm, folder=folder))
     os.chmod(folder + "/swtpm", stat.S_IRWXU)
-    service = Service(paths.HW_ATTEST, path=folder)
+    service = Service(paths.HW_ATTEST, path=folder, options=("--user", "root"))  # it writes there
     try:
         vm = service.attach()
         model = Model()

@@ -252,7 +252,7 @@ def check_broken_swtpm(tap, folder):
     with open(folder + "/bin/swtpm", "w", encoding="ascii") as file:
         file.write("#!/bin/sh\necho no licence >&2\nexit 1\n")
     os.chmod(folder + "/bin/swtpm", 0o700)
-    service = Service(paths.HW_ATTEST, path=folder + "/bin")
+    service = Service(paths.HW_ATTEST, path=folder + "/bin", options=("--user", "root"))
     began = time.monotonic()
     error = tap.raises(Refused, "refused: swtpm ends at once", service.attach)
     tap.ok(error and error.code == TPM and "ended before it listened" in error.message and error.hint,

@@ -157,9 +157,10 @@ def check_service_dies(tap, service):
         tap.ok(wait_for(lambda vm=vm: quotes(vm)), f"{name}: its device quotes")
         vm.quit()
         vm.process.wait(30)
-        nothing_left(tap, service, name)
+        tap.ok(wait_for(lambda: not service.others()), f"{name}: no process is left", service.others())
         vm.close()
         service.start()
+        nothing_left(tap, service, f"{name}, started again")
     name = "attach service, device and QEMU killed"
     vm = LaunchedVm(service)
     service.kill()
@@ -178,9 +179,10 @@ def check_service_dies(tap, service):
     tap.ok(not os.path.exists(service.run + "/attach.sock"), f"{name}: attach.sock is gone")
     vm.quit()
     vm.process.wait(30)
-    nothing_left(tap, service, name)
+    tap.ok(wait_for(lambda: not service.others()), f"{name}: no process is left", service.others())
     vm.close()
     service.start()
+    nothing_left(tap, service, f"{name}, started again")
 
 
 def check_launcher_dies(tap, service):

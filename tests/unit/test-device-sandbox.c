@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,6 +20,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "hw-attest/sandbox.h"
+
+static uint32_t layers;
+
+static bool before_files(MonattError *err)
+{
+    const VmUser user = {.change = false};
+    return sandbox_before_files(&user, &layers, err);
+}
+
+static bool before_guest(MonattError *err)
+{
+    const SandboxPlace place = {.run_fd = -1};
+    return sandbox_before_threads(&place, &layers, err) && sandbox_before_guest(&layers, err);
+}
 
 static void open_for_writing(void)
 {
@@ -141,8 +156,10 @@ static const struct {
 /* What the device does inside; true when all of it worked. */
 static bool permitted(void)
 {
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    char path[32];
     int memory = memfd_create("monatt-test", MFD_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
+    int null = open(path, O_RDONLY | O_CLOEXEC);
     int local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool ok = null >= 0 && memory >= 0 && local >= 0 && pwrite(memory, "x", 1, 0) == 1 &&
               ftruncate(memory, 0) == 0 && fdatasync(memory) == 0 && getpid() > 0;
@@ -165,7 +182,7 @@ static void test_kills(gconstpointer argument)
     pid_t child = fork();
     if (child == 0) {
         MonattError err = {0};
-        if (!sandbox_before_files(&err) || !sandbox_before_guest(&err)) {
+        if (!before_files(&err) || !before_guest(&err)) {
             _exit(2);
         }
         if (!permitted()) {
@@ -184,7 +201,7 @@ static void test_permits(void)
     pid_t child = fork();
     if (child == 0) {
         MonattError err = {0};
-        bool ok = sandbox_before_files(&err) && sandbox_before_guest(&err);
+        bool ok = before_files(&err) && before_guest(&err);
         _exit(!ok ? 2 : permitted() ? 0 : 3);
     }
     int status = status_of(child);
@@ -200,11 +217,11 @@ static void test_drops(void)
         MonattError err = {0};
         struct rlimit core;
         char text[4096] = "";
-        if (!sandbox_before_files(&err) || getrlimit(RLIMIT_CORE, &core) != 0 ||
-            core.rlim_max != 0 || !sandbox_before_guest(&err)) {
+        int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        if (!before_files(&err) || getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_max != 0 ||
+            !before_guest(&err)) {
             _exit(2);
         }
-        int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
         if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0) {
             _exit(3);
         }
