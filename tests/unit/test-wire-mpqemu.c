@@ -2,14 +2,12 @@
 /*
  * test-wire-mpqemu.c - messages as QEMU sends them, and everything it never sends
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "hw-attest/wire.h"
+#include "tests/lib/wire-peer.h"
 
 enum { SYSMEM, RET, CONFIG_WRITE, CONFIG_READ, BAR_WRITE, BAR_READ, IRQFD, RESET };
 static const int sizes[] = {192, -1, 12, 12, 24, 24, 0, 0};
@@ -19,18 +17,6 @@ static void make_header(uint8_t *header, uint32_t command, uint64_t size)
     memset(header, 0, WIRE_MPQEMU_HEADER_SIZE);
     memcpy(header, &command, 4);
     memcpy(header + 8, &size, 8);
-}
-
-static unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    g_assert_nonnull(folder);
-    while (readdir(folder)) {
-        count++;
-    }
-    closedir(folder);
-    return count;
 }
 
 static void test_headers(void)
@@ -165,7 +151,7 @@ static void test_memory_regions(void)
 {
     Device *device = device_new(NULL);
     MonattError err = {0};
-    unsigned before = open_descriptors();
+    unsigned before = wire_peer_descriptors();
     for (int i = 0; i < 100; i++) {
         g_assert_true(sysmem(device, 0x1000, 0x2000, 0x3000, open("/dev/null", O_RDONLY), &err));
     }
@@ -185,70 +171,31 @@ static void test_memory_regions(void)
             sysmem(device, bad[i][0], bad[i][1], bad[i][2], open("/dev/null", O_RDONLY), &err));
         g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
     }
-    g_assert_cmpuint(open_descriptors(), ==, before + (unsigned)device->ram.count);
+    g_assert_cmpuint(wire_peer_descriptors(), ==, before + (unsigned)device->ram.count);
     device_free(device);
-    g_assert_cmpuint(open_descriptors(), ==, before);
-}
-
-typedef struct Serving {
-    Device *device;
-    int fd;
-    bool done;
-    MonattError err;
-} Serving;
-
-static gpointer serve(gpointer argument)
-{
-    Serving *serving = argument;
-    serving->done = wire_mpqemu.serve(serving->device, serving->fd, &serving->err);
-    close(serving->fd);
-    return NULL;
+    g_assert_cmpuint(wire_peer_descriptors(), ==, before);
 }
 
 /* Sends the bytes in pieces, closes, and says how serving ended. */
-static MonattErrorCode served(const uint8_t *bytes, size_t size, size_t piece, int fd_count,
+static MonattErrorCode served(const uint8_t *bytes, size_t size, size_t piece, size_t fd_count,
                               uint64_t *ret_answer)
 {
-    int pair[2];
-    Serving serving = {.device = device_new(NULL)};
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-    serving.fd = pair[1];
-    GThread *thread = g_thread_new("wire", serve, &serving);
+    WirePeer peer;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    wire_peer_init(&peer, &wire_mpqemu);
+    wire_peer_start(&peer);
     for (size_t at = 0; at < size; at += piece) {
-        union {
-            struct cmsghdr align;
-            char space[CMSG_SPACE(16 * sizeof(int))];
-        } ancillary = {0};
-        struct iovec part = {(void *)(bytes + at), MIN(piece, size - at)};
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (at == 0 && fd_count > 0) {
-            message.msg_control = ancillary.space;
-            message.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
-            struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-            cmsg->cmsg_level = SOL_SOCKET;
-            cmsg->cmsg_type = SCM_RIGHTS;
-            cmsg->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));
-            for (int i = 0; i < fd_count; i++) {
-                memcpy(CMSG_DATA(cmsg) + (size_t)i * sizeof(int), &null, sizeof(int));
-            }
-        }
-        g_assert_cmpint(sendmsg(pair[0], &message, MSG_NOSIGNAL), ==, (ssize_t)part.iov_len);
-        close(null);
+        wire_peer_send(peer.fd, bytes + at, MIN(piece, size - at), null, at == 0 ? fd_count : 0);
     }
-    shutdown(pair[0], SHUT_WR);
+    close(null);
     if (ret_answer) {
         uint8_t answer[24] = {0};
-        g_assert_cmpint(recv(pair[0], answer, sizeof(answer), MSG_WAITALL), ==, sizeof(answer));
+        g_assert_cmpint(recv(peer.fd, answer, sizeof(answer), MSG_WAITALL), ==, sizeof(answer));
         g_assert_cmpuint(answer[0], ==, RET);
         g_assert_cmpuint(answer[8], ==, 8);
         memcpy(ret_answer, answer + 16, 8);
     }
-    g_thread_join(thread);
-    close(pair[0]);
-    device_free(serving.device);
-    g_assert_cmpint(serving.done, ==, serving.err.code == MONATT_ERROR_NONE);
-    return serving.err.code;
+    return wire_peer_end(&peer);
 }
 
 static void test_stream(void)
@@ -256,7 +203,7 @@ static void test_stream(void)
     uint8_t message[WIRE_MPQEMU_HEADER_SIZE + 12] = {0};
     uint32_t length = 4;
     uint64_t answer = 0;
-    unsigned before = open_descriptors();
+    unsigned before = wire_peer_descriptors();
     make_header(message, CONFIG_READ, 12);
     memcpy(message + WIRE_MPQEMU_HEADER_SIZE + 8, &length, 4);
     for (size_t piece = 1; piece <= sizeof(message); piece++) {
@@ -275,7 +222,7 @@ static void test_stream(void)
     make_header(message, RET, 8);
     g_assert_cmpint(served(message, sizeof(message), sizeof(message), 3, NULL), ==,
                     MONATT_ERROR_FORMAT);
-    g_assert_cmpuint(open_descriptors(), ==, before);
+    g_assert_cmpuint(wire_peer_descriptors(), ==, before);
 }
 
 /* Messages one behind another, as QEMU's threads may write them: descriptors stay with theirs. */
@@ -293,50 +240,30 @@ static void test_glued_messages(void)
     memcpy(config_read + WIRE_MPQEMU_HEADER_SIZE + 8, &length, 4);
     make_header(memory, SYSMEM, 192);
     memcpy(memory + WIRE_MPQEMU_HEADER_SIZE + 64, &size, 8);
-    unsigned before = open_descriptors();
+    unsigned before = wire_peer_descriptors();
     for (unsigned first = 0; first < 12; first++) {
-        int pair[2];
-        Serving serving = {.device = device_new(NULL)};
-        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-        serving.fd = pair[1];
+        WirePeer peer;
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        wire_peer_init(&peer, &wire_mpqemu);
         for (unsigned i = 0; i < 12; i++) {
-            g_assert_cmpint(send(pair[0], config_read, CONFIG_SIZE, 0), ==, CONFIG_SIZE);
-            if (i != first) {
-                continue;
+            wire_peer_send(peer.fd, config_read, CONFIG_SIZE, -1, 0);
+            if (i == first) {
+                wire_peer_send(peer.fd, memory, MEMORY_SIZE, null, 1);
             }
-            union {
-                struct cmsghdr align;
-                char space[CMSG_SPACE(sizeof(int))];
-            } ancillary = {0};
-            int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-            struct iovec part = {memory, MEMORY_SIZE};
-            struct msghdr message = {.msg_iov = &part,
-                                     .msg_iovlen = 1,
-                                     .msg_control = ancillary.space,
-                                     .msg_controllen = sizeof(ancillary.space)};
-            struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-            cmsg->cmsg_level = SOL_SOCKET;
-            cmsg->cmsg_type = SCM_RIGHTS;
-            cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-            memcpy(CMSG_DATA(cmsg), &null, sizeof(int));
-            g_assert_cmpint(sendmsg(pair[0], &message, 0), ==, MEMORY_SIZE);
-            close(null);
         }
-        shutdown(pair[0], SHUT_WR);
-        GThread *thread = g_thread_new("wire", serve, &serving);
+        close(null);
+        wire_peer_start(&peer);
         for (unsigned i = 0; i < 12; i++) {
             uint8_t answer[24];
-            g_assert_cmpint(recv(pair[0], answer, sizeof(answer), MSG_WAITALL), ==, 24);
+            g_assert_cmpint(recv(peer.fd, answer, sizeof(answer), MSG_WAITALL), ==, 24);
             g_assert_cmphex(answer[16], ==, MONATT_PCI_VENDOR & 0xff);
         }
-        g_thread_join(thread);
-        g_assert_true(serving.done);
-        g_assert_cmpuint(serving.device->ram.count, ==, 1);
-        g_assert_cmpuint(serving.device->ram.regions[0].size, ==, 4096);
-        device_free(serving.device);
-        close(pair[0]);
+        wire_peer_join(&peer);
+        g_assert_cmpuint(peer.device->ram.count, ==, 1);
+        g_assert_cmpuint(peer.device->ram.regions[0].size, ==, 4096);
+        g_assert_cmpint(wire_peer_end(&peer), ==, MONATT_ERROR_NONE);
     }
-    g_assert_cmpuint(open_descriptors(), ==, before);
+    g_assert_cmpuint(wire_peer_descriptors(), ==, before);
 }
 
 int main(int argc, char **argv)
