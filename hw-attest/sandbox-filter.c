@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* What a file may be opened with: reading, and nothing that needs a folder. */
-#define OPEN_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_LARGEFILE)
+#define OPEN_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_LARGEFILE)
 #define NOT(bits) ((scmp_datum_t)(unsigned)~(bits))
 
 /* A call and who needs it. */
