@@ -232,21 +232,21 @@ static uint32_t control_word(Device *device, uint32_t offset)
     case MONATT_REG_REPORT_OFFSET:
         return device->report.offset;
     case MONATT_REG_RING_ADDRESS:
-        return (uint32_t)device->ring.address;
+        return (uint32_t)device->ring.kept.address;
     case MONATT_REG_RING_ADDRESS + 4:
-        return (uint32_t)(device->ring.address >> 32);
+        return (uint32_t)(device->ring.kept.address >> 32);
     case MONATT_REG_RING_SLOTS:
-        return device->ring.slots;
+        return device->ring.kept.slots;
     case MONATT_REG_RING_CONTROL:
-        return device->ring.state;
+        return device->ring.kept.state;
     case MONATT_REG_RING_ERROR:
-        return device->ring.error;
+        return device->ring.kept.error;
     case MONATT_REG_SHADOW_ADDRESS:
-        return (uint32_t)device->shadow.address;
+        return (uint32_t)device->shadow.kept.address;
     case MONATT_REG_SHADOW_ADDRESS + 4:
-        return (uint32_t)(device->shadow.address >> 32);
+        return (uint32_t)(device->shadow.kept.address >> 32);
     case MONATT_REG_SHADOW_CONTROL:
-        return device->shadow.state;
+        return device->shadow.kept.state;
     default:
         return 0;
     }
@@ -336,7 +336,7 @@ static void write_word(Device *device, uint32_t offset, uint32_t value)
         command->data_size = value;
         break;
     case MONATT_REG_RING_SLOTS:
-        device->ring.slots = value;
+        device->ring.kept.slots = value;
         break;
     case MONATT_REG_RING_CONTROL:
         ring_control(device, value);
@@ -367,9 +367,9 @@ void command_write(Device *device, unsigned bar, uint32_t offset, uint64_t value
         return;
     }
     if (offset == MONATT_REG_RING_ADDRESS || offset == MONATT_REG_RING_ADDRESS + 4) {
-        put_address(&device->ring.address, offset & 4u, value, size);
+        put_address(&device->ring.kept.address, offset & 4u, value, size);
     } else if (offset == MONATT_REG_SHADOW_ADDRESS || offset == MONATT_REG_SHADOW_ADDRESS + 4) {
-        put_address(&device->shadow.address, offset & 4u, value, size);
+        put_address(&device->shadow.kept.address, offset & 4u, value, size);
     } else if (size == 4) {
         write_word(device, offset, (uint32_t)value);
     }

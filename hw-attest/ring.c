@@ -49,8 +49,8 @@ void ring_init(Ring *ring)
 
 void ring_stop(Ring *ring)
 {
-    ring->state = MONATT_RING_OFF;
-    ring->error = MONATT_ERR_NONE;
+    ring->kept.state = MONATT_RING_OFF;
+    ring->kept.error = MONATT_ERR_NONE;
     guest_window_unmap(&ring->window);
 }
 
@@ -68,8 +68,8 @@ static void fault(Ring *ring, uint32_t error)
         set_flags(ring, ring->flags | MONATT_RING_FAULTED);
     }
     ring_stop(ring);
-    ring->state = MONATT_RING_FAULT;
-    ring->error = error;
+    ring->kept.state = MONATT_RING_FAULT;
+    ring->kept.error = error;
 }
 
 static void write_counts(Device *device)
@@ -78,35 +78,40 @@ static void write_counts(Device *device)
     ring->synced = device->pipe->synced;
     guest_window_store64(&ring->window, MONATT_RING_RECORDS, device->pipe->enqueued);
     guest_window_store64(&ring->window, MONATT_RING_RECORDS_SYNCED, ring->synced);
-    guest_window_store32(&ring->window, MONATT_RING_CONSUMED, ring->consumed);
+    guest_window_store32(&ring->window, MONATT_RING_CONSUMED, ring->kept.consumed);
+}
+
+static void write_header(Device *device)
+{
+    device->ring.flags = 0;
+    guest_window_store32(&device->ring.window, MONATT_RING_DEVICE_FLAGS, 0);
+    write_counts(device);
 }
 
 static size_t area(const Ring *ring)
 {
-    return MONATT_RING_HEADER_SIZE + (size_t)ring->count * MONATT_RING_SLOT_SIZE;
+    return MONATT_RING_HEADER_SIZE + (size_t)ring->kept.count * MONATT_RING_SLOT_SIZE;
 }
 
 static void start(Device *device)
 {
     Ring *ring = &device->ring;
-    uint32_t slots = ring->slots;
+    uint32_t slots = ring->kept.slots;
     if (slots < MONATT_RING_SLOTS_MINIMUM || slots > MONATT_RING_SLOTS_MAXIMUM ||
         (slots & (slots - 1)) != 0) {
         fault(ring, MONATT_ERR_SIZE);
         return;
     }
-    ring->base = ring->address;
-    ring->count = slots;
-    if (ring->base % GUEST_RAM_PAGE != 0 || !pci_config_bus_master(&device->config) ||
-        !guest_ram_map(&device->ram, ring->base, area(ring), &ring->window)) {
+    ring->kept.base = ring->kept.address;
+    ring->kept.count = slots;
+    if (ring->kept.base % GUEST_RAM_PAGE != 0 || !pci_config_bus_master(&device->config) ||
+        !guest_ram_map(&device->ram, ring->kept.base, area(ring), &ring->window)) {
         fault(ring, MONATT_ERR_ADDRESS);
         return;
     }
-    ring->state = MONATT_RING_ON;
-    ring->consumed = guest_window_load32(&ring->window, MONATT_RING_CONSUMED);
-    ring->flags = 0;
-    guest_window_store32(&ring->window, MONATT_RING_DEVICE_FLAGS, 0);
-    write_counts(device);
+    ring->kept.state = MONATT_RING_ON;
+    ring->kept.consumed = guest_window_load32(&ring->window, MONATT_RING_CONSUMED);
+    write_header(device);
     ring_wake(device);
 }
 
@@ -124,9 +129,18 @@ void ring_control(Device *device, uint32_t value)
 void ring_memory_changed(Device *device)
 {
     Ring *ring = &device->ring;
-    if (ring->state == MONATT_RING_ON &&
-        !guest_ram_map(&device->ram, ring->base, area(ring), &ring->window)) {
+    if (ring->kept.state == MONATT_RING_ON &&
+        !guest_ram_map(&device->ram, ring->kept.base, area(ring), &ring->window)) {
         fault(ring, MONATT_ERR_ADDRESS);
+    }
+}
+
+void ring_resume(Device *device)
+{
+    ring_memory_changed(device);
+    if (device->ring.kept.state == MONATT_RING_ON) {
+        write_header(device);
+        ring_wake(device);
     }
 }
 
@@ -142,7 +156,7 @@ void ring_wake(Device *device)
 
 void ring_doorbell(Device *device)
 {
-    if (device->ring.state == MONATT_RING_ON) {
+    if (device->ring.kept.state == MONATT_RING_ON) {
         ring_wake(device);
     }
 }
@@ -209,29 +223,31 @@ RingStep ring_step(Device *device)
 {
     Ring *ring = &device->ring;
     Slot slot;
-    if (ring->state != MONATT_RING_ON) {
+    if (ring->kept.state != MONATT_RING_ON || !ring->window.bytes) {
         return RING_STEP_OFF;
     }
-    uint32_t waiting = guest_window_load32(&ring->window, MONATT_RING_PRODUCED) - ring->consumed;
-    if (waiting > ring->count) {
+    uint32_t waiting =
+        guest_window_load32(&ring->window, MONATT_RING_PRODUCED) - ring->kept.consumed;
+    if (waiting > ring->kept.count) {
         fault(ring, MONATT_ERR_SIZE);
         return RING_STEP_OFF;
     }
     uint32_t done = 0;
     while (done < waiting && done < RING_BATCH) {
         size_t offset = MONATT_RING_HEADER_SIZE +
-                        (size_t)(ring->consumed % ring->count) * MONATT_RING_SLOT_SIZE;
+                        (size_t)(ring->kept.consumed % ring->kept.count) * MONATT_RING_SLOT_SIZE;
         uint64_t record = device->pipe->enqueued;
         copy_slot(&ring->window, offset, &slot);
+        ring->kept.consumed++; /* before its record is: kept together, a slot is never done twice */
         uint32_t result = do_slot(device, &slot, offset);
         if (result == MONATT_ERR_BUSY) {
+            ring->kept.consumed--;
             break;
         }
         reset_guest_used(&device->reset);
         guest_window_store32(&ring->window, offset + MONATT_SLOT_RESULT, result);
         guest_window_store64(&ring->window, offset + MONATT_SLOT_RECORD,
                              result == MONATT_ERR_NONE ? record : 0);
-        ring->consumed++;
         done++;
         write_counts(device);
     }
@@ -246,13 +262,13 @@ RingStep ring_step(Device *device)
 bool ring_fall_asleep(Device *device)
 {
     Ring *ring = &device->ring;
-    if (ring->state != MONATT_RING_ON) {
+    if (ring->kept.state != MONATT_RING_ON) {
         return true;
     }
     set_flags(ring, MONATT_RING_WANT_DOORBELL);
     /* The guest: PRODUCED, barrier, flags.  Here: flags, barrier, PRODUCED.  One sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (guest_window_load32(&ring->window, MONATT_RING_PRODUCED) == ring->consumed) {
+    if (guest_window_load32(&ring->window, MONATT_RING_PRODUCED) == ring->kept.consumed) {
         return true;
     }
     set_flags(ring, 0);
@@ -306,10 +322,11 @@ static void sleep_idle(Device *device)
     Ring *ring = &device->ring;
     int timeout = SYNC_FIRST_MS;
     while (!device->ending && ring_fall_asleep(device)) {
-        bool lags = ring->state == MONATT_RING_ON && ring->synced < device->pipe->enqueued;
+        bool lags = ring->kept.state == MONATT_RING_ON && ring->synced < device->pipe->enqueued;
         int64_t begin = now_us();
         sleep_until_woken(device, lags ? timeout : -1);
-        if (ring->state != MONATT_RING_ON || !lags || now_us() - begin < (int64_t)timeout * 1000) {
+        if (ring->kept.state != MONATT_RING_ON || !lags ||
+            now_us() - begin < (int64_t)timeout * 1000) {
             break;
         }
         if (ring->synced != device->pipe->synced) {

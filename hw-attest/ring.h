@@ -18,16 +18,21 @@ struct Device;
 
 #define RING_BATCH 8 /* slots under one hold of the lock: about 25 us */
 
-typedef struct Ring {
+/* All that a device process which takes over from a dead one must know of the ring. */
+typedef struct RingState {
     /* Registers, as the guest wrote them last. */
     uint64_t address;
     uint32_t slots;
     uint32_t state; /* MONATT_RING_OFF, _ON, _FAULT */
     uint32_t error; /* MONATT_ERR_* */
     /* Of the ring that is on: nothing the guest writes changes them. */
-    uint64_t base; /* guest-physical */
     uint32_t count;
-    uint32_t consumed;
+    uint64_t base;     /* guest-physical */
+    uint32_t consumed; /* counted before the slot's record is: both are kept at once */
+} RingState;
+
+typedef struct Ring {
+    RingState kept;
     uint32_t flags;  /* MONATT_RING_WANT_DOORBELL..., as they stand in the header */
     uint64_t synced; /* as it stands in the header */
     GuestWindow window;
@@ -51,6 +56,8 @@ void ring_stop(Ring *ring);
 void ring_doorbell(struct Device *device);
 /* The memory map is another one. */
 void ring_memory_changed(struct Device *device);
+/* After `kept` came from a device process that died and the memory map is known again. */
+void ring_resume(struct Device *device);
 /* Does at most RING_BATCH slots. */
 RingStep ring_step(struct Device *device);
 /* Asks for doorbells and looks once more: false when there is something to do after all. */

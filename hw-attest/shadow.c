@@ -31,8 +31,8 @@ static void write_entry(GuestWindow *window, const Registers *registers, unsigne
 static void publish(Device *device, unsigned first, unsigned last)
 {
     GuestWindow *window = &device->shadow.window;
-    if (device->shadow.state != MONATT_RING_ON) {
-        return;
+    if (!window->bytes) {
+        return; /* off, or not mapped again yet */
     }
     guest_window_store32(window, MONATT_BAR2_SEQUENCE, device->command.sequence - 1);
     atomic_thread_fence(memory_order_seq_cst); /* odd before any byte of an entry */
@@ -54,7 +54,7 @@ void shadow_update_all(Device *device)
 
 void shadow_stop(Shadow *shadow)
 {
-    shadow->state = MONATT_RING_OFF;
+    shadow->kept.state = MONATT_RING_OFF;
     guest_window_unmap(&shadow->window);
 }
 
@@ -62,11 +62,11 @@ static void show(Device *device)
 {
     Shadow *shadow = &device->shadow;
     /* Another page may come with every map: all of it, not what changed. */
-    if (!guest_ram_map(&device->ram, shadow->base, MONATT_SHADOW_SIZE, &shadow->window)) {
-        shadow->state = MONATT_RING_FAULT;
+    if (!guest_ram_map(&device->ram, shadow->kept.base, MONATT_SHADOW_SIZE, &shadow->window)) {
+        shadow->kept.state = MONATT_RING_FAULT;
         return;
     }
-    shadow->state = MONATT_RING_ON;
+    shadow->kept.state = MONATT_RING_ON;
     guest_window_store32(&shadow->window, MONATT_BAR2_COUNT, MONATT_REGISTER_COUNT);
     shadow_update_all(device);
 }
@@ -81,9 +81,9 @@ void shadow_control(Device *device, uint32_t value)
     if (value == 0) {
         return;
     }
-    shadow->base = shadow->address;
-    if (shadow->base % GUEST_RAM_PAGE != 0 || !pci_config_bus_master(&device->config)) {
-        shadow->state = MONATT_RING_FAULT;
+    shadow->kept.base = shadow->kept.address;
+    if (shadow->kept.base % GUEST_RAM_PAGE != 0 || !pci_config_bus_master(&device->config)) {
+        shadow->kept.state = MONATT_RING_FAULT;
         return;
     }
     show(device);
@@ -91,7 +91,7 @@ void shadow_control(Device *device, uint32_t value)
 
 void shadow_memory_changed(Device *device)
 {
-    if (device->shadow.state == MONATT_RING_ON) {
+    if (device->shadow.kept.state == MONATT_RING_ON) {
         show(device);
     }
 }

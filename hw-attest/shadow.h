@@ -14,17 +14,22 @@
 
 struct Device;
 
-typedef struct Shadow {
+/* All that a device process which takes over from a dead one must know of the page. */
+typedef struct ShadowState {
     uint64_t address; /* as the guest wrote it last */
-    uint32_t state;   /* MONATT_RING_OFF, _ON, _FAULT */
     uint64_t base;    /* guest-physical, of the page that is on */
+    uint32_t state;   /* MONATT_RING_OFF, _ON, _FAULT */
+} ShadowState;
+
+typedef struct Shadow {
+    ShadowState kept;
     GuestWindow window;
 } Shadow;
 
 /* A write of the CONTROL register: 1 on, 0 off, anything else does nothing. */
 void shadow_control(struct Device *device, uint32_t value);
 void shadow_stop(Shadow *shadow);
-/* The memory map is another one. */
+/* The memory map is another one, or known again after `kept` came from a process that died. */
 void shadow_memory_changed(struct Device *device);
 /* The register or a count of it has changed, and BAR2's sequence with it; constant cost. */
 void shadow_update(struct Device *device, unsigned index);
