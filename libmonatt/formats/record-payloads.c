@@ -37,18 +37,6 @@ static bool get_text(MonattReader *r, char text[MONATT_TEXT_MAXIMUM + 1])
     return true;
 }
 
-static bool begin(const MonattRecord *record, uint16_t type, MonattReader *r, MonattError *err)
-{
-    if (record->type != type) {
-        return monatt_error_set(err, MONATT_ERROR_FORMAT, "record: type is %s (0x%04x), not %s",
-                                monatt_record_type_name(record->type), record->type,
-                                monatt_record_type_name(type));
-    }
-    monatt_reader_init(r, monatt_record_type_name(type), record->payload, record->payload_size,
-                       err);
-    return true;
-}
-
 void monatt_locks_encode(MonattWriter *w, const MonattLocksPayload *payload)
 {
     monatt_writer_u32_be(w, payload->vcpus);
@@ -67,8 +55,8 @@ bool monatt_locks_decode(const MonattRecord *record, MonattLocksPayload *ret, Mo
 {
     MonattReader r;
     MonattLocksPayload payload = {0};
-    if (!begin(record, MONATT_RECORD_LOCKS, &r, err) || !monatt_reader_u32_be(&r, &payload.vcpus) ||
-        !monatt_reader_u64_be(&r, &payload.windows) ||
+    if (!monatt_record_payload(record, MONATT_RECORD_LOCKS, &r, err) ||
+        !monatt_reader_u32_be(&r, &payload.vcpus) || !monatt_reader_u64_be(&r, &payload.windows) ||
         !monatt_reader_u64_be(&r, &payload.window_ns) ||
         !monatt_reader_u64_be(&r, &payload.lock_total) ||
         !monatt_reader_u64_be(&r, &payload.split_total) ||
@@ -114,7 +102,7 @@ bool monatt_syscalls_decode(const MonattRecord *record, MonattSyscallsPayload *r
 {
     MonattReader r;
     MonattSyscallsPayload payload = {0};
-    if (!begin(record, MONATT_RECORD_SYSCALLS, &r, err) ||
+    if (!monatt_record_payload(record, MONATT_RECORD_SYSCALLS, &r, err) ||
         !monatt_reader_u32_be(&r, &payload.vcpus) || !monatt_reader_u64_be(&r, &payload.windows) ||
         !monatt_reader_u64_be(&r, &payload.window_ns) ||
         !monatt_reader_u64_be(&r, &payload.total) || !monatt_reader_u64_be(&r, &payload.drops) ||
@@ -175,7 +163,7 @@ bool monatt_tasks_summary_decode(const MonattRecord *record, MonattTasksSummaryP
 {
     MonattReader r;
     MonattTasksSummaryPayload payload = {0};
-    if (!begin(record, MONATT_RECORD_TASKS_SUMMARY, &r, err) ||
+    if (!monatt_record_payload(record, MONATT_RECORD_TASKS_SUMMARY, &r, err) ||
         !monatt_reader_u16_be(&r, &payload.sub_check) ||
         !monatt_reader_u32_be(&r, &payload.views_wanted) ||
         !monatt_reader_u32_be(&r, &payload.views_read) ||
@@ -230,7 +218,7 @@ bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret
 {
     MonattReader r;
     MonattFindingPayload payload = {0};
-    if (!begin(record, MONATT_RECORD_FINDING, &r, err) ||
+    if (!monatt_record_payload(record, MONATT_RECORD_FINDING, &r, err) ||
         !monatt_reader_u16_be(&r, &payload.sub_check) ||
         !monatt_reader_u64_be(&r, &payload.address) || !monatt_reader_u32_be(&r, &payload.pid) ||
         !monatt_reader_u32_be(&r, &payload.tgid) || !monatt_reader_u32_be(&r, &payload.uid) ||
@@ -262,7 +250,7 @@ bool monatt_boot_item_decode(const MonattRecord *record, MonattBootItemPayload *
     /* The machine's description has the same form in a record type of its own. */
     uint16_t type =
         record->type == MONATT_RECORD_MACHINE ? MONATT_RECORD_MACHINE : MONATT_RECORD_BOOT_ITEM;
-    if (!begin(record, type, &r, err) || !monatt_reader_u16_be(&r, &payload.kind) ||
+    if (!monatt_record_payload(record, type, &r, err) || !monatt_reader_u16_be(&r, &payload.kind) ||
         !monatt_reader_u64_be(&r, &payload.size) ||
         !monatt_reader_copy(&r, payload.sha256, sizeof(payload.sha256)) ||
         !monatt_reader_copy(&r, payload.sha384, sizeof(payload.sha384)) ||
@@ -299,7 +287,7 @@ bool monatt_report_decode(const MonattRecord *record, MonattReportPayload *ret, 
 {
     MonattReader r;
     MonattReportPayload payload = {0};
-    if (!begin(record, MONATT_RECORD_REPORT, &r, err) ||
+    if (!monatt_record_payload(record, MONATT_RECORD_REPORT, &r, err) ||
         !monatt_reader_copy(&r, payload.previous, sizeof(payload.previous)) ||
         !monatt_reader_copy(&r, payload.nonce, sizeof(payload.nonce)) ||
         !monatt_reader_u32_be(&r, &payload.number) ||

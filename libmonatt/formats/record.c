@@ -84,9 +84,26 @@ bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_recor
     return true;
 }
 
+bool monatt_record_payload(const MonattRecord *record, uint16_t type, MonattReader *r,
+                           MonattError *err)
+{
+    if (record->type != type) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "record: type is %s (0x%04x), not %s",
+                                monatt_record_type_name(record->type), record->type,
+                                monatt_record_type_name(type));
+    }
+    monatt_reader_init(r, monatt_record_type_name(type), record->payload, record->payload_size,
+                       err);
+    return true;
+}
+
 const char *monatt_record_type_name(uint16_t type)
 {
     switch (type) {
+    case MONATT_RECORD_IMA_ENTRY:
+        return "ima-entry";
+    case MONATT_RECORD_IMA_ANEW:
+        return "ima-anew";
     case MONATT_RECORD_LOCKS:
         return "locks";
     case MONATT_RECORD_SYSCALLS:

@@ -28,6 +28,8 @@
 #define MONATT_RECORD_HEADER_SIZE 72
 
 typedef enum MonattRecordType {
+    MONATT_RECORD_IMA_ENTRY = 0x1001, /* written by a guest: libmonatt/formats/ima-records.h */
+    MONATT_RECORD_IMA_ANEW = 0x1002,
     MONATT_RECORD_LOCKS = 0x1701,
     MONATT_RECORD_SYSCALLS = 0x1710, /* ours: properties.md names no number for it */
     MONATT_RECORD_TASKS_SUMMARY = 0x1901,
@@ -71,6 +73,9 @@ bool monatt_record_end(MonattWriter *w, size_t *ret_size, MonattError *err) MONA
  */
 bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_record,
                          MonattError *err) MONATT_MUST_CHECK;
+/* A reader over the payload; FORMAT when the record is of another type. */
+bool monatt_record_payload(const MonattRecord *record, uint16_t type, MonattReader *r,
+                           MonattError *err) MONATT_MUST_CHECK;
 const char *monatt_record_type_name(uint16_t type); /* "boot-item" …, "unknown" */
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include <stdint.h>
 #include <string.h>
+#include "libmonatt/formats/ima-records.h"
 #include "libmonatt/formats/record-payloads.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -18,6 +19,8 @@ typedef union Payload {
     MonattFindingPayload finding;
     MonattBootItemPayload item;
     MonattReportPayload report;
+    MonattImaEntryPayload ima_entry;
+    MonattImaAnewPayload ima_anew;
 } Payload;
 
 /* False when the payload was refused or its type is not known. */
@@ -63,6 +66,18 @@ static bool decode_and_encode(const MonattRecord *record, MonattWriter *w)
     case MONATT_RECORD_REPORT:
         if (monatt_report_decode(record, &payload.report, NULL)) {
             monatt_report_encode(w, &payload.report);
+            return true;
+        }
+        return false;
+    case MONATT_RECORD_IMA_ENTRY:
+        if (monatt_ima_entry_decode(record, &payload.ima_entry, NULL)) {
+            monatt_ima_entry_encode(w, &payload.ima_entry);
+            return true;
+        }
+        return false;
+    case MONATT_RECORD_IMA_ANEW:
+        if (monatt_ima_anew_decode(record, &payload.ima_anew, NULL)) {
+            monatt_ima_anew_encode(w, &payload.ima_anew);
             return true;
         }
         return false;
