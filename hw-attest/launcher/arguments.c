@@ -225,6 +225,7 @@ bool arguments_take_own(int argc, char *const argv[], Arguments *ret, MonattErro
         {"run-dir", &own->run_dir, NULL},
         {"qemu", &own->qemu, NULL},
         {"plugin-options", &own->plugin_options, NULL},
+        {"wire", &own->wire, NULL},
         {"no-plugin", NULL, &own->no_plugin},
         {"private", NULL, &own->private_vm},
         {"dry-run", NULL, &own->dry_run},

@@ -21,6 +21,7 @@ typedef struct ArgumentsOwn {
     const char *run_dir; /* NULL: not given */
     const char *qemu;
     const char *plugin_options;
+    const char *wire; /* "mpqemu" or "vfio-user", as the operator wrote it */
     bool no_plugin;
     bool private_vm;
     bool dry_run;

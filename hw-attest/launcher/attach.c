@@ -91,6 +91,7 @@ bool attach_request(int fd, const Machine *machine, const Measure *measure, bool
     request.accelerator = (uint8_t)machine->accelerator;
     request.want_plugin = want_plugin;
     request.wire = (uint8_t)machine->wire;
+    request.actions = machine->actions;
     request.vcpus = machine->vcpus;
     request.item_count = (uint32_t)measure->count;
     memcpy(request.items, measure->items, sizeof(request.items));

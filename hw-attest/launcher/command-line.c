@@ -6,10 +6,14 @@
  */
 #include "hw-attest/launcher/command-line.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "hw-attest/launcher/keyval.h"
+#include "hw-attest/replace-words.h"
+
+#define PORT_CHASSIS 222
 
 static bool command_line_has_any(const Arguments *arguments, const char *const *options,
                                  size_t count)
@@ -68,6 +72,39 @@ static void command_line_add_plugin(const Arguments *arguments, const Attachment
     free(name);
 }
 
+/*
+ * On q35 behind a root port of its own, as pcie.0 itself has no hot-plug, and only an unplug and a
+ * plug give a VM another device process (hw-attest/replace.h).  Chassis and slot only have to
+ * differ from the other ports', which people and libvirt number from 0 or 1 up.
+ */
+static void command_line_add_vfio_user(const Machine *machine, const Attachment *attachment,
+                                       Words *words)
+{
+    const char *bus = machine->bus;
+    json_t *device = NULL;
+    if (machine->is_q35) {
+        words_add(words, "-device");
+        words_add_format(words,
+                         "pcie-root-port,id=" REPLACE_PORT ",bus=%s,addr=0x%x,chassis=%d,slot=%d,"
+                         "io-reserve=0",
+                         machine->bus, machine->slot, PORT_CHASSIS, PORT_CHASSIS);
+        bus = REPLACE_PORT;
+    }
+    device = replace_device_words(bus, attachment->wire_path);
+    if (device && !machine->is_q35) {
+        json_object_set_new(device, "addr", json_sprintf("0x%x", machine->slot));
+    }
+    char *text = device ? json_dumps(device, JSON_COMPACT) : NULL;
+    json_decref(device);
+    if (!text) {
+        words->failed = true; /* no memory, or a path that is no UTF-8 */
+        return;
+    }
+    words_add(words, "-device");
+    words_add(words, text);
+    free(text);
+}
+
 bool command_line_make(const Arguments *arguments, const Machine *machine, const Boot *boot,
                        const Attachment *attachment, const char *program, const char *plugin,
                        Words *ret, MonattError *err)
@@ -97,9 +134,13 @@ bool command_line_make(const Arguments *arguments, const Machine *machine, const
         words_add(ret, "-global");
         words_add(ret, "PIIX4_PM.acpi-root-pci-hotplug=off");
     }
-    words_add(ret, "-device");
-    words_add_format(ret, "x-pci-proxy-dev,id=monatt0,bus=%s,addr=0x%x,fd=%d", machine->bus,
-                     machine->slot, attachment->wire_fd);
+    if (machine->wire == MONATT_WIRE_VFIO_USER) {
+        command_line_add_vfio_user(machine, attachment, ret);
+    } else {
+        words_add(ret, "-device");
+        words_add_format(ret, "x-pci-proxy-dev,id=%s,bus=%s,addr=0x%x,fd=%d", REPLACE_DEVICE,
+                         machine->bus, machine->slot, attachment->wire_fd);
+    }
     if (plugin) {
         command_line_add_plugin(arguments, attachment, plugin, ret);
     }

@@ -373,12 +373,43 @@ static bool machine_find_slot(const Arguments *arguments, Machine *machine, Mona
     return monatt_error_hint(err, "put some devices behind a bridge or root port");
 }
 
+/* -no-reboot is -action reboot=shutdown, -no-shutdown is -action shutdown=pause; the last counts.
+ */
+static bool machine_read_actions(const Arguments *arguments, Machine *machine, MonattError *err)
+{
+    for (size_t i = 0; i < arguments->count; i++) {
+        const Argument *argument = &arguments->items[i];
+        Keyval keyval;
+        if (strcmp(argument->option, "no-reboot") == 0) {
+            machine->actions |= MONATT_ACTION_NO_REBOOT;
+        } else if (strcmp(argument->option, "no-shutdown") == 0) {
+            machine->actions |= MONATT_ACTION_NO_SHUTDOWN;
+        } else if (strcmp(argument->option, "action") == 0) {
+            if (!keyval_parse(argument->value, NULL, &keyval, err)) {
+                return monatt_error_prefix(err, "option '-action'");
+            }
+            const char *reboot = keyval_get(&keyval, "reboot");
+            const char *shutdown = keyval_get(&keyval, "shutdown");
+            if (reboot) {
+                machine->actions &= (uint8_t)~MONATT_ACTION_NO_REBOOT;
+                machine->actions |= strcmp(reboot, "shutdown") == 0 ? MONATT_ACTION_NO_REBOOT : 0;
+            }
+            if (shutdown) {
+                machine->actions &= (uint8_t)~MONATT_ACTION_NO_SHUTDOWN;
+                machine->actions |= strcmp(shutdown, "pause") == 0 ? MONATT_ACTION_NO_SHUTDOWN : 0;
+            }
+            keyval_clear(&keyval);
+        }
+    }
+    return true;
+}
+
 bool machine_read(const Arguments *arguments, Machine *ret, MonattError *err)
 {
     memset(ret, 0, sizeof(*ret));
     return machine_refuse_options(arguments, err) && machine_read_name(arguments, ret, err) &&
            machine_read_type(arguments, ret, err) &&
            machine_read_accelerator(arguments, ret, err) &&
-           machine_read_vcpus(arguments, ret, err) && memory_read(arguments, ret, err) &&
-           machine_find_slot(arguments, ret, err);
+           machine_read_vcpus(arguments, ret, err) && machine_read_actions(arguments, ret, err) &&
+           memory_read(arguments, ret, err) && machine_find_slot(arguments, ret, err);
 }

@@ -23,7 +23,8 @@ typedef struct Machine {
     const char *bus; /* where the device goes, e.g. "pcie.0" */
     unsigned slot;
     MachineAccelerator accelerator;
-    MonattAttachWire wire; /* set by the launcher once it knows the QEMU */
+    uint8_t actions;       /* MONATT_ACTION_* bits */
+    MonattAttachWire wire; /* chosen by probe_wire() */
     uint32_t vcpus;
     uint64_t memory_bytes;
     bool add_memory; /* plain -m: give it a shared backend */

@@ -32,6 +32,7 @@ static const char help[] =
     "  --monatt-qemu PROGRAM      the QEMU (default $MONATT_QEMU or qemu-system-x86_64)\n"
     "  --monatt-no-plugin         under TCG: without the plugin\n"
     "  --monatt-plugin-options T  more words for it, e.g. locks=off,window_us=500\n"
+    "  --monatt-wire WIRE         mpqemu or vfio-user (default: mpqemu where it works)\n"
     "  --monatt-private           a device service for this VM alone, gone with it\n"
     "  --monatt-dry-run           print what would be measured and executed, as JSON\n"
     "  --monatt-help, --monatt-version\n"
@@ -187,7 +188,8 @@ static bool start(Arguments *arguments, Probe *probe, Boot *boot, MonattError *e
     }
     bool tcg = machine.accelerator == MACHINE_TCG;
     bool want_plugin = tcg && !arguments->own.no_plugin;
-    if (!probe_check(probe, tcg, want_plugin, err) || (want_plugin && !find_plugin(plugin, err)) ||
+    if (!probe_wire(probe, tcg, arguments->own.wire, &machine.wire, err) ||
+        (want_plugin && (!probe_plugin(probe, err) || !find_plugin(plugin, err))) ||
         !boot_measure(arguments, &machine, probe, boot, err)) {
         return false;
     }

@@ -176,10 +176,11 @@ static bool probe_version(Probe *probe, MonattError *err)
 bool probe_run(Probe *probe, const Words *library_folders, MonattError *err)
 {
     const char *const help[] = {probe->path, "-help", NULL};
-    const char *const device[] = {probe->path, "-device", "x-pci-proxy-dev,help", NULL};
+    const char *const proxy[] = {probe->path, "-device", "x-pci-proxy-dev,help", NULL};
+    const char *const vfio[] = {probe->path, "-device", "vfio-user-pci,help", NULL};
     Words folders = {0};
-    Question questions[3] = {0};
-    bool answers[3] = {false};
+    Question questions[4] = {0};
+    bool answers[4] = {false};
     words_add(&folders, probe->path);
     for (size_t i = 0; i < library_folders->count; i++) {
         words_add(&folders, "-L");
@@ -191,7 +192,7 @@ bool probe_run(Probe *probe, const Words *library_folders, MonattError *err)
         words_clear(&folders);
         return false;
     }
-    const char *const *const lines[] = {help, device, (const char *const *)folders.items};
+    const char *const *const lines[] = {help, proxy, (const char *const *)folders.items, vfio};
     long long deadline = probe_now_ms() + ANSWER_PATIENCE_MS;
     size_t asked = 0;
     while (asked < MONATT_ARRAY_SIZE(lines) && probe_ask(probe, lines[asked], &questions[asked])) {
@@ -205,7 +206,10 @@ bool probe_run(Probe *probe, const Words *library_folders, MonattError *err)
     probe->help = questions[0].text;
     probe->data_dirs = questions[2].text;
     probe->has_proxy = answers[1] && questions[1].status == 0 && strstr(questions[1].text, "fd=");
+    probe->has_vfio =
+        answers[3] && questions[3].status == 0 && strstr(questions[3].text, "socket=");
     free(questions[1].text);
+    free(questions[3].text);
     if (asked < MONATT_ARRAY_SIZE(lines)) {
         return monatt_error_set_errno(err, saved, "QEMU: '%.120s'", probe->path);
     }
@@ -213,15 +217,16 @@ bool probe_run(Probe *probe, const Words *library_folders, MonattError *err)
     return probe_version(probe, err);
 }
 
-bool probe_check(const Probe *probe, bool tcg, bool want_plugin, MonattError *err)
+static void probe_text(const Probe *probe, char *text, size_t capacity)
+{
+    snprintf(text, capacity, "QEMU: '%.100s': version %u.%u.%u", probe->path, probe->major,
+             probe->minor, probe->micro);
+}
+
+static bool probe_can_mpqemu(const Probe *probe, bool tcg, MonattError *err)
 {
     char what[160];
-    snprintf(what, sizeof(what), "QEMU: '%.100s': version %u.%u.%u", probe->path, probe->major,
-             probe->minor, probe->micro);
-    if (probe->major < VERSION_MINIMUM) {
-        monatt_error_set(err, MONATT_ERROR_MISSING, "%s is too old for the attest device", what);
-        return monatt_error_hint(err, "QEMU %d.0 or later is needed", VERSION_MINIMUM);
-    }
+    probe_text(probe, what, sizeof(what));
     if (!probe->has_proxy) {
         monatt_error_set(err, MONATT_ERROR_MISSING, "%s has no x-pci-proxy-dev", what);
         return monatt_error_hint(err, "a build with multi-process support is needed, as Debian's");
@@ -229,14 +234,65 @@ bool probe_check(const Probe *probe, bool tcg, bool want_plugin, MonattError *er
     if (tcg && probe->major >= VERSION_TCG_BROKEN) {
         monatt_error_set(err, MONATT_ERROR_MISSING,
                          "%s crashes at start with the attest device under TCG", what);
-        return monatt_error_hint(err, "use -accel kvm, or QEMU %d to %d for TCG", VERSION_MINIMUM,
-                                 VERSION_TCG_BROKEN - 1);
+        return monatt_error_hint(err, "use -accel kvm, or QEMU %d to %d or from 10.1 on for TCG",
+                                 VERSION_MINIMUM, VERSION_TCG_BROKEN - 1);
     }
-    if (tcg && want_plugin && !probe->has_plugin) {
+    return true;
+}
+
+static bool probe_can_vfio_user(const Probe *probe, MonattError *err)
+{
+    char what[160];
+    probe_text(probe, what, sizeof(what));
+    if (!probe->has_vfio) {
+        monatt_error_set(err, MONATT_ERROR_MISSING, "%s has no vfio-user-pci", what);
+        return monatt_error_hint(err, "it came with QEMU 10.1; leave --monatt-wire out");
+    }
+    return true;
+}
+
+bool probe_wire(const Probe *probe, bool tcg, const char *wanted, MonattAttachWire *ret,
+                MonattError *err)
+{
+    char what[160];
+    probe_text(probe, what, sizeof(what));
+    if (probe->major < VERSION_MINIMUM) {
+        monatt_error_set(err, MONATT_ERROR_MISSING, "%s is too old for the attest device", what);
+        return monatt_error_hint(err, "QEMU %d.0 or later is needed", VERSION_MINIMUM);
+    }
+    if (!wanted) {
+        if (!probe_can_mpqemu(probe, tcg, err)) {
+            if (!probe->has_vfio) {
+                return false;
+            }
+            monatt_error_clear(err);
+            *ret = MONATT_WIRE_VFIO_USER;
+            return true;
+        }
+        *ret = MONATT_WIRE_MPQEMU;
+        return true;
+    }
+    if (strcmp(wanted, "mpqemu") == 0) {
+        *ret = MONATT_WIRE_MPQEMU;
+        return probe_can_mpqemu(probe, tcg, err);
+    }
+    if (strcmp(wanted, "vfio-user") == 0) {
+        *ret = MONATT_WIRE_VFIO_USER;
+        return probe_can_vfio_user(probe, err);
+    }
+    monatt_error_set(err, MONATT_ERROR_USAGE, "option '--monatt-wire': '%.40s' is no wire", wanted);
+    return monatt_error_hint(err, "mpqemu or vfio-user; without it the one that works is taken");
+}
+
+bool probe_plugin(const Probe *probe, MonattError *err)
+{
+    char what[160];
+    probe_text(probe, what, sizeof(what));
+    if (!probe->has_plugin) {
         monatt_error_set(err, MONATT_ERROR_MISSING, "%s was built without plugins", what);
         return monatt_error_hint(err, "--monatt-no-plugin starts the VM without plugin events");
     }
-    if (tcg && want_plugin && probe->major >= VERSION_PLUGIN_API_2) {
+    if (probe->major >= VERSION_PLUGIN_API_2) {
         monatt_error_set(err, MONATT_ERROR_MISSING,
                          "%s refuses plugins of API version 1, which ours has", what);
         return monatt_error_hint(err, "--monatt-no-plugin starts the VM without plugin events");

@@ -106,6 +106,10 @@ typedef enum MonattAttachWire {
     MONATT_WIRE_VFIO_USER = 1, /* vfio-user-pci, which connects to a path */
 } MonattAttachWire;
 
+/* What the operator's command line says of a reboot or power-off; QEMU cannot be asked for it. */
+#define MONATT_ACTION_NO_REBOOT 0x1   /* -no-reboot, -action reboot=shutdown */
+#define MONATT_ACTION_NO_SHUTDOWN 0x2 /* -no-shutdown, -action shutdown=pause */
+
 /* What the launcher asks attach.sock for; descriptors: [0] our end of QEMU's QMP socket. */
 typedef struct MonattAttachRequest {
     uint8_t vid[MONATT_UUID_SIZE];
@@ -113,6 +117,7 @@ typedef struct MonattAttachRequest {
     uint8_t accelerator;
     uint8_t want_plugin; /* a ring is made and handed out */
     uint8_t wire;        /* MonattAttachWire */
+    uint8_t actions;     /* MONATT_ACTION_* bits */
     uint32_t vcpus;      /* from -smp; bounds the ring */
     uint32_t item_count;
     MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];

@@ -82,6 +82,7 @@ void monatt_attach_request_encode(MonattWriter *w, const MonattAttachRequest *re
     monatt_writer_u8(w, request->accelerator);
     monatt_writer_u8(w, request->want_plugin);
     monatt_writer_u8(w, request->wire);
+    monatt_writer_u8(w, request->actions);
     monatt_writer_u32_be(w, request->vcpus);
     monatt_writer_u32_be(w, request->item_count);
     for (uint32_t i = 0; i < request->item_count && i < MONATT_BOOT_ITEMS_MAXIMUM; i++) {
@@ -133,7 +134,7 @@ bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRe
     if (!monatt_reader_copy(&r, ret->vid, sizeof(ret->vid)) ||
         !read_text(&r, ret->name, sizeof(ret->name)) || !monatt_reader_u8(&r, &ret->accelerator) ||
         !monatt_reader_u8(&r, &ret->want_plugin) || !monatt_reader_u8(&r, &ret->wire) ||
-        !monatt_reader_u32_be(&r, &ret->vcpus) ||
+        !monatt_reader_u8(&r, &ret->actions) || !monatt_reader_u32_be(&r, &ret->vcpus) ||
         !monatt_reader_count(&r, MONATT_BOOT_ITEMS_MAXIMUM, &ret->item_count) ||
         !monatt_boot_items_decode(&r, ret->items, ret->item_count) || !monatt_reader_finish(&r)) {
         return false;
@@ -147,10 +148,12 @@ bool monatt_attach_request_decode(const void *bytes, size_t size, MonattAttachRe
                          ret->name);
         return monatt_error_hint(err, "give the VM a uuid with -uuid");
     }
-    if (ret->accelerator > 2 || ret->want_plugin > 1 || ret->wire > MONATT_WIRE_VFIO_USER) {
-        return monatt_error_set(err, MONATT_ERROR_FORMAT,
-                                "attach request: '%s': accelerator %u, plugin %u, wire %u",
-                                ret->name, ret->accelerator, ret->want_plugin, ret->wire);
+    if (ret->accelerator > 2 || ret->want_plugin > 1 || ret->wire > MONATT_WIRE_VFIO_USER ||
+        ret->actions > (MONATT_ACTION_NO_REBOOT | MONATT_ACTION_NO_SHUTDOWN)) {
+        return monatt_error_set(
+            err, MONATT_ERROR_FORMAT,
+            "attach request: '%s': accelerator %u, plugin %u, wire %u, actions %u", ret->name,
+            ret->accelerator, ret->want_plugin, ret->wire, ret->actions);
     }
     if (ret->vcpus == 0 || ret->vcpus > MONATT_VCPUS_MAXIMUM) {
         monatt_error_set(err, MONATT_ERROR_LIMIT, "attach request: '%s': %u vCPUs", ret->name,

@@ -127,7 +127,7 @@ class Vm:
         attach.connect(service.run + "/attach.sock")
         try:
             answer, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                               struct.pack(">BBBII", 1, plugin, wire, vcpus, count) + items,
+                               struct.pack(">BBBBII", 1, plugin, wire, 0, vcpus, count) + items,
                                [theirs.fileno()])
         finally:
             theirs.close()

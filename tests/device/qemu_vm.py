@@ -60,7 +60,7 @@ class QemuVm(Vm):
         attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         attach.connect(service.run + "/attach.sock")
         _, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                      struct.pack(">BBBII", 1, 0, 0, 1, 0), [theirs.fileno()])
+                      struct.pack(">BBBBII", 1, 0, 0, 0, 1, 0), [theirs.fileno()])
         attach.close()
         theirs.close()
         bus = "pcie.0" if machine == "q35" else "pci.0"

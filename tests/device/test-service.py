@@ -58,9 +58,10 @@ def connect(service):
     return sock
 
 
-def request(vid=None, name=text("web-3"), accelerator=1, plugin=0, vcpus=1, count=0, rest=b"", wire=0):
+def request(vid=None, name=text("web-3"), accelerator=1, plugin=0, vcpus=1, count=0, rest=b"", wire=0,
+            actions=0):
     vid = uuid.uuid4().bytes if vid is None else vid
-    return vid + name + struct.pack(">BBBII", accelerator, plugin, wire, vcpus, count) + rest
+    return vid + name + struct.pack(">BBBBII", accelerator, plugin, wire, actions, vcpus, count) + rest
 
 
 def check_attach(tap, service):
@@ -72,7 +73,8 @@ def check_attach(tap, service):
         ("a name of 300 bytes", request(name=text("n" * 300)), FORMAT),
         ("no vCPU", request(vcpus=0), LIMIT), ("257 vCPUs", request(vcpus=257), LIMIT),
         ("accelerator 3", request(accelerator=3), FORMAT), ("plugin 2", request(plugin=2), FORMAT),
-        ("wire 2", request(wire=2), FORMAT), ("33 boot items", request(count=33), FORMAT), ("a missing boot item", request(count=1), FORMAT),
+        ("wire 2", request(wire=2), FORMAT), ("actions 4", request(actions=4), FORMAT),
+        ("33 boot items", request(count=33), FORMAT), ("a missing boot item", request(count=1), FORMAT),
         ("a byte too many", request(rest=b"x"), FORMAT), ("a byte too few", request()[:-1], FORMAT),
         ("nothing", b"", FORMAT), ("random bytes", os.urandom(900), None),
     ]

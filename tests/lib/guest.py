@@ -392,7 +392,7 @@ class Guest(Cleaner):
         attach.connect(f"{self.host.run}/attach.sock")
         _, fds = device_client.call(
             attach, device_client.ATTACH, uuid.UUID(self.vid).bytes +
-            device_client.text(self.name) + struct.pack(">BBBII", 1, 0, 0, vcpus, 0),
+            device_client.text(self.name) + struct.pack(">BBBBII", 1, 0, 0, 0, vcpus, 0),
             [device.fileno()])
         attach.close()
         device.close()

@@ -26,6 +26,7 @@ FAKE = """#!/bin/sh
 # A QEMU in words only.
 case "$*" in
 *x-pci-proxy-dev,help*) {proxy} ;;
+*vfio-user-pci,help*) {vfio} ;;
 *"-L help"*) echo {folder} ;;
 *-help*) echo "QEMU emulator version {version} (fake)"
     echo "-S              freeze CPU at startup"
@@ -51,11 +52,12 @@ class Bench:
             file.write(content)
         return path
 
-    def fake(self, version="7.2.22", plugin=True, proxy=True):
-        path = self.file(f"qemu-system-x86_64.{version}{plugin:d}{proxy:d}", FAKE.format(
+    def fake(self, version="7.2.22", plugin=True, proxy=True, vfio=False):
+        path = self.file(f"qemu-system-x86_64.{version}{plugin:d}{proxy:d}{vfio:d}", FAKE.format(
             version=version, folder=self.folder,
             plugin='echo "-plugin [file=]<file>"' if plugin else ":",
-            proxy='echo "  fd=<str>"' if proxy else "exit 1").encode())
+            proxy='echo "  fd=<str>"' if proxy else "exit 1",
+            vfio='echo "  socket=<SocketAddress>"' if vfio else "exit 1").encode())
         os.chmod(path, 0o755)
         return path
 
@@ -330,6 +332,55 @@ def check_versions(tap, bench):
     tap.ok(bench.dry(qemu=paths.QEMU)["boot_items"], "this machine's own QEMU")
 
 
+def wire_of(answer):
+    """("mpqemu" or "vfio-user", the device's words)"""
+    device = value(answer, "device")
+    if device.startswith("{"):
+        words = json.loads(device)
+        return "vfio-user" if words.pop("driver") == "vfio-user-pci" else None, words
+    return "mpqemu" if device.startswith("x-pci-proxy-dev,") else None, device
+
+
+def check_wire(tap, bench):
+    old, new = bench.fake("8.2.1"), bench.fake("11.1.3", vfio=True)
+    neither, no_proxy = bench.fake("10.0.2"), bench.fake("11.1.3", proxy=False, vfio=True)
+    no_plugin = ("--monatt-no-plugin",)
+    q35 = bench.dry(*no_plugin, "-machine", "q35", "-device", "e1000,addr=1e.0", qemu=new)
+    tap.is_equal(wire_of(q35), ("vfio-user", {
+        "id": "monatt0", "bus": "monatt-port", "socket": {"type": "unix", "path": ""},
+        "x-msg-timeout": 1000}), "TCG and QEMU 11.1: vfio-user, by a path")
+    tap.is_equal(value(q35, "device", -2), "pcie-root-port,id=monatt-port,bus=pcie.0,addr=0x1d,"
+                 "chassis=222,slot=222,io-reserve=0", "q35: on a root port of its own, a free slot")
+    pc = bench.dry(*no_plugin, qemu=new)
+    tap.is_equal(wire_of(pc)[1].get("addr"), "0x1e", "pc: on pci.0")
+    tap.is_equal(wire_of(pc)[1]["bus"], "pci.0", "pc: no port")
+    tap.is_equal(wire_of(bench.dry(qemu=old))[0], "mpqemu", "TCG and QEMU 8: mpqemu")
+    machines = [bench.dry(*no_plugin, "--monatt-wire", wire, "-machine", "q35", qemu=qemu)["machine"]
+                for wire, qemu in (("mpqemu", old), ("vfio-user", new))]
+    tap.is_equal(machines[0], machines[1], "the machine's text says nothing of the wire")
+    tap.is_equal(wire_of(bench.dry(*no_plugin, "--monatt-wire=vfio-user", qemu=bench.fake("9.2.0", vfio=True)))[0],
+                 "vfio-user", "the operator's choice where both work")
+    refused(tap, bench.run("--monatt-wire", "mpqemu", *no_plugin, qemu=new), 1, "under TCG",
+            "10.1", "mpqemu where it crashes")
+    for qemu, words, what, name in (
+            (old, ("--monatt-wire", "vfio-user"), "has no vfio-user-pci", "vfio-user before QEMU 10.1"),
+            (neither, no_plugin, "under TCG", "QEMU 10.0 under TCG"),
+            (no_proxy, (*no_plugin, "--monatt-wire", "mpqemu"), "no x-pci-proxy-dev", "mpqemu without it"),
+            (new, (), "API version 1", "vfio-user under TCG with the plugin")):
+        refused(tap, bench.run(*words, qemu=qemu), 1, what, "", name)
+    tap.is_equal(wire_of(bench.dry(*no_plugin, qemu=no_proxy))[0], "vfio-user", "without proxy: vfio-user")
+    refused(tap, bench.run("--monatt-wire", "pigeon", qemu=new), 2, "'pigeon' is no wire", "vfio-user",
+            "a wire that is none")
+    if os.path.exists("/dev/kvm"):
+        kvm = ("-accel", "kvm", *no_plugin)
+        tap.is_equal(wire_of(bench.dry(*kvm, qemu=new))[0], "mpqemu", "KVM and QEMU 11.1: mpqemu")
+        tap.is_equal(wire_of(bench.dry(*kvm, "--monatt-wire", "vfio-user", qemu=new))[0], "vfio-user",
+                     "KVM and QEMU 11.1: vfio-user when the operator says so")
+        tap.is_equal(wire_of(bench.dry(*kvm, qemu=no_proxy))[0], "vfio-user", "KVM without proxy")
+    else:
+        tap.skip("no /dev/kvm", "the wire under KVM")
+
+
 def check_unreadable(tap, bench):
     if os.geteuid() != 0:
         tap.skip("root is needed to be another user", "unreadable files")
@@ -356,7 +407,7 @@ def main():
         tap.skip_all(f"{missing} is missing")
     bench = Bench()
     for check in (check_measured, check_firmware, check_machine, check_added, check_probe,
-                  check_names, check_refused, check_versions, check_unreadable):
+                  check_names, check_refused, check_versions, check_wire, check_unreadable):
         with tap:
             check(tap, bench)
     shutil.rmtree(bench.folder)

@@ -170,6 +170,11 @@ static void test_attach_request(void)
     bad.wire++;
     g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_FORMAT);
     bad = good;
+    bad.actions = 3;
+    g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_NONE);
+    bad.actions++;
+    g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_FORMAT);
+    bad = good;
     bad.vcpus = MONATT_VCPUS_MAXIMUM;
     g_assert_cmpint(attach(&bad, 0, 0), ==, MONATT_ERROR_NONE);
     bad.vcpus++;
