@@ -296,17 +296,24 @@ static bool handle_log(Control *control, Device *device, MonattReader *r, Answer
 static bool handle_ram(Control *control, Device *device, MonattReader *r, Answer *answer,
                        MonattError *err)
 {
-    if (!guest_ram_open_read_only(&device->ram, answer->fds)) {
-        return monatt_error_set_errno(err, errno, "guest RAM: open read-only");
+    GuestRam ram;
+    if (!guest_ram_duplicate(&device->ram, &ram, err)) {
+        return false;
     }
-    answer->fd_count = device->ram.count;
-    monatt_writer_u32_be(&answer->writer, (uint32_t)device->ram.count);
-    for (size_t i = 0; i < device->ram.count; i++) {
-        monatt_writer_u64_be(&answer->writer, device->ram.regions[i].guest_physical);
-        monatt_writer_u64_be(&answer->writer, device->ram.regions[i].size);
-        monatt_writer_u64_be(&answer->writer, device->ram.regions[i].offset);
+    /* A file of another user is opened by who may, which takes its time. */
+    pthread_mutex_unlock(&device->lock);
+    bool ok =
+        guest_ram_open_read_only(&ram, control->reopen, control->reopen_argument, answer->fds, err);
+    answer->fd_count = ok ? ram.count : 0;
+    monatt_writer_u32_be(&answer->writer, (uint32_t)ram.count);
+    for (size_t i = 0; i < ram.count; i++) {
+        monatt_writer_u64_be(&answer->writer, ram.regions[i].guest_physical);
+        monatt_writer_u64_be(&answer->writer, ram.regions[i].size);
+        monatt_writer_u64_be(&answer->writer, ram.regions[i].offset);
     }
-    return true;
+    guest_ram_clear(&ram);
+    pthread_mutex_lock(&device->lock);
+    return ok;
 }
 
 static bool handle_ring(Control *control, Device *device, MonattReader *r, Answer *answer,

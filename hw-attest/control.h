@@ -13,6 +13,8 @@
 #define CONTROL_WAIT_MS 8000 /* for disk or swtpm; below the callers' own 10 s */
 
 typedef struct Control {
+    GuestRamReopen *reopen; /* NULL: nobody can */
+    void *reopen_argument;
     int listen_fd;
     int wake_fd;
     const TpmBackend *tpm; /* its public keys only, fixed after set-up */

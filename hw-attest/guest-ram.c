@@ -41,7 +41,22 @@ void guest_ram_replace(GuestRam *ram, const MonattRamRegion *regions, const int 
     ram->count = count;
 }
 
-bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGIONS_MAXIMUM])
+bool guest_ram_duplicate(const GuestRam *ram, GuestRam *ret, MonattError *err)
+{
+    *ret = *ram;
+    for (ret->count = 0; ret->count < ram->count; ret->count++) {
+        ret->fds[ret->count] = fcntl(ram->fds[ret->count], F_DUPFD_CLOEXEC, 0);
+        if (ret->fds[ret->count] < 0) {
+            int saved = errno;
+            guest_ram_clear(ret);
+            return monatt_error_set_errno(err, saved, "guest RAM: duplicate a descriptor");
+        }
+    }
+    return true;
+}
+
+bool guest_ram_open_read_only(const GuestRam *ram, GuestRamReopen *reopen, void *argument,
+                              int ret_fds[MONATT_RAM_REGIONS_MAXIMUM], MonattError *err)
 {
     for (size_t i = 0; i < ram->count; i++) {
         /* A duplicate would share the writable open file: only a new open is read-only. */
@@ -54,8 +69,9 @@ bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGION
             while (i > 0) {
                 close(ret_fds[--i]);
             }
-            errno = saved;
-            return false;
+            return saved == EACCES && reopen
+                       ? reopen(argument, ram->fds, ram->count, ret_fds, err)
+                       : monatt_error_set_errno(err, saved, "guest RAM: open read-only");
         }
     }
     return true;

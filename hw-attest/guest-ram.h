@@ -42,8 +42,16 @@ void guest_ram_init(GuestRam *ram);
 void guest_ram_clear(GuestRam *ram);
 /* Takes over count descriptors, closes those of the old map. */
 void guest_ram_replace(GuestRam *ram, const MonattRamRegion *regions, const int *fds, size_t count);
-/* Opens each again read-only; ret_fds are the caller's.  false: errno says why, none is open. */
-bool guest_ram_open_read_only(const GuestRam *ram, int ret_fds[MONATT_RAM_REGIONS_MAXIMUM]);
+/* The same map with descriptors of its own, for use without the lock; SYSTEM. */
+bool guest_ram_duplicate(const GuestRam *ram, GuestRam *ret, MonattError *err) MONATT_MUST_CHECK;
+/* Opens files again, read-only, that this process may not open itself; waits. */
+typedef bool GuestRamReopen(void *argument, const int *fds, size_t count, int *ret_fds,
+                            MonattError *err);
+/* Opens each again read-only, by reopen where that is needed (NULL: nobody can); ret_fds are the
+ * caller's.  false: none is open. */
+bool guest_ram_open_read_only(const GuestRam *ram, GuestRamReopen *reopen, void *argument,
+                              int ret_fds[MONATT_RAM_REGIONS_MAXIMUM],
+                              MonattError *err) MONATT_MUST_CHECK;
 /*
  * Makes the window show size bytes at the guest-physical address, which are in one region's file;
  * one that shows them already stays as it is.  false: no such memory, and nothing is mapped.

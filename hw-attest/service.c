@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "hw-attest/sandbox.h"
+#include "hw-attest/service-children.h"
 #include "libmonatt/base/log.h"
 
 #define TICK_MS 500
@@ -35,6 +35,7 @@
 typedef struct ServiceVm {
     pid_t pid; /* 0: free slot */
     pid_t swtpm;
+    pid_t reopener; /* 0, or a child that answers one REOPEN */
     VmUser user;
     int link;
     bool has_folders; /* vid is set, and its folders are this device's */
@@ -97,29 +98,12 @@ static void remove_stale(const char *folder)
     }
 }
 
-/* Looked for before the fork, so that a missing program has a name in the error. */
-static bool find_swtpm(MonattError *err)
-{
-    char path[PATH_MAX];
-    const char *folders = getenv("PATH");
-    while (folders && *folders) {
-        size_t length = strcspn(folders, ":");
-        int size = snprintf(path, sizeof(path), "%.*s/swtpm", (int)length, folders);
-        if (length > 0 && size > 0 && (size_t)size < sizeof(path) && access(path, X_OK) == 0) {
-            return true;
-        }
-        folders += length + (folders[length] == ':');
-    }
-    monatt_error_set(err, MONATT_ERROR_MISSING, "swtpm: no such program in PATH");
-    return monatt_error_hint(err, "install it: apt install swtpm");
-}
-
 static bool prepare(Service *service, char *socket_path, size_t capacity, MonattError *err)
 {
     const VmOptions *vm = &service->options->vm;
     char path[VM_PATH_MAXIMUM];
     static const uint8_t longest[MONATT_UUID_SIZE];
-    if (!find_swtpm(err) || !vm_run_folder(vm, longest, path, err) ||
+    if (!service_find_swtpm(err) || !vm_run_folder(vm, longest, path, err) ||
         !vm_state_folder(vm, longest, path, err)) {
         return false;
     }
@@ -261,59 +245,6 @@ static void accept_launcher(Service *service)
     service->had_vm = true;
 }
 
-/* By descriptor: the folders above may be closed to the VM's user. */
-static bool open_for_swtpm(const char *path, int number)
-{
-    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    return fd >= 0 && dup2(fd, number) == number;
-}
-
-static void become_swtpm(Service *service, const VmUser *user, const uint8_t *vid, const char *run,
-                         const char *state)
-{
-    char prefix[MONATT_UUID_TEXT_SIZE + 16];
-    char uuid[MONATT_UUID_TEXT_SIZE];
-    MonattError err = {0};
-    close_range(3, ~0U, 0);
-    setpgid(0, 0);
-    sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
-    if (!open_for_swtpm(run, 10) || !open_for_swtpm(state, 11)) {
-        monatt_log_error("swtpm: '%s': %s", run, strerrordesc_np(errno));
-        _exit(127);
-    }
-    if (!sandbox_before_swtpm(user, &err)) {
-        monatt_log_failure(&err);
-        _exit(127);
-    }
-    monatt_text_from_uuid(vid, uuid);
-    snprintf(prefix, sizeof(prefix), "prefix=%s: ", uuid); /* whose it is, in ps and in its lines */
-    execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=/proc/self/fd/11,mode=0600",
-           "--server", "type=unixio,path=/proc/self/fd/10/tpm.sock,mode=0600", "--ctrl",
-           "type=unixio,path=/proc/self/fd/10/tpm.sock.ctrl,mode=0600", "--flags", "not-need-init",
-           "--log", prefix, "--terminate", (char *)NULL);
-    monatt_log_error("swtpm: cannot be started as user %u: %s", geteuid(), strerrordesc_np(errno));
-    _exit(127);
-}
-
-static pid_t start_swtpm(Service *service, const ServiceVm *vm)
-{
-    char run[VM_PATH_MAXIMUM];
-    char state[VM_PATH_MAXIMUM];
-    char tpm[VM_PATH_MAXIMUM + 8];
-    MonattError err = {0};
-    if (!find_swtpm(&err) || !vm_run_folder(&service->options->vm, vm->vid, run, &err) ||
-        !vm_state_folder(&service->options->vm, vm->vid, state, &err)) {
-        monatt_log_failure(&err);
-        return -1;
-    }
-    snprintf(tpm, sizeof(tpm), "%s/tpm", state);
-    pid_t pid = fork();
-    if (pid == 0) {
-        become_swtpm(service, &vm->user, vm->vid, run, tpm);
-    }
-    return pid;
-}
-
 static void end_swtpm(ServiceVm *vm)
 {
     if (vm->swtpm > 0) {
@@ -374,7 +305,8 @@ static bool answer_link(Service *service, ServiceVm *vm, const MonattControlMess
     }
     if (message->type == VM_LINK_SWTPM && vm->has_folders) {
         end_swtpm(vm);
-        vm->swtpm = start_swtpm(service, vm);
+        vm->swtpm =
+            service_start_swtpm(&service->options->vm, &vm->user, vm->vid, &service->old_mask);
         monatt_error_set(err, MONATT_ERROR_PEER, "swtpm: the attach service did not start it");
         monatt_error_hint(err, "is swtpm installed and in the service's PATH?");
         return vm->swtpm > 0;
@@ -399,6 +331,14 @@ static void serve_link(Service *service, ServiceVm *vm)
         return;
     }
     uint16_t type = message.type;
+    if (type == VM_LINK_REOPEN && vm->has_folders) {
+        /* While the last one waits, so may this one. */
+        if (vm->reopener == 0) {
+            vm->reopener = service_start_reopener(vm->link, &message);
+        }
+        monatt_control_message_clear(&message);
+        return;
+    }
     if (answer_link(service, vm, &message, &folders, &err)) {
         const int fds[] = {folders.run_fd, folders.state_fd, folders.lock_fd};
         sent = monatt_control_send(vm->link, type | MONATT_CONTROL_ANSWER, message.id, NULL, 0, fds,
@@ -416,6 +356,10 @@ static void serve_link(Service *service, ServiceVm *vm)
 static void end_vm(Service *service, ServiceVm *vm, int status)
 {
     end_swtpm(vm);
+    if (vm->reopener > 0) {
+        kill(vm->reopener, SIGKILL);
+        waitpid(vm->reopener, NULL, 0);
+    }
     if (WIFSIGNALED(status)) {
         monatt_log_warning("device %d: killed by signal %d", (int)vm->pid, WTERMSIG(status));
     }
@@ -436,6 +380,9 @@ static void reap(Service *service)
         }
         if (vm->swtpm > 0 && waitpid(vm->swtpm, &status, WNOHANG) == vm->swtpm) {
             vm->swtpm = 0;
+        }
+        if (vm->reopener > 0 && waitpid(vm->reopener, NULL, WNOHANG) == vm->reopener) {
+            vm->reopener = 0;
         }
         if (waitpid(vm->pid, &status, WNOHANG | WUNTRACED) != vm->pid) {
             continue;

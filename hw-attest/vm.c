@@ -58,22 +58,40 @@ typedef struct Vm {
     size_t thread_count;
 } Vm;
 
-static bool ask_service(Vm *vm, VmLinkMessage type, MonattError *err)
+/* One question to the attach service with its answer; two threads ask.  want descriptors come. */
+static bool ask_service(Vm *vm, VmLinkMessage type, const int *fds, size_t fd_count, int *ret_fds,
+                        size_t want, MonattError *err)
 {
-    static _Thread_local MonattControlMessage answer; /* 64 KiB: not on a thread's stack */
-    if (!monatt_control_call(vm->link, type, vm->device->vid, MONATT_UUID_SIZE, LINK_TIMEOUT_MS,
-                             &answer, err)) {
-        return false;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static MonattControlMessage answer; /* 64 KiB, under the lock */
+    pthread_mutex_lock(&lock);
+    bool ok = monatt_control_call_with(vm->link, type, vm->device->vid, MONATT_UUID_SIZE, fds,
+                                       fd_count, LINK_TIMEOUT_MS, &answer, err);
+    if (ok && answer.fd_count != want) {
+        ok = monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: %zu descriptors",
+                              answer.fd_count);
     }
-    monatt_control_message_clear(&answer);
-    return true;
+    for (size_t i = 0; ok && i < want; i++) {
+        ret_fds[i] = answer.fds[i];
+        answer.fds[i] = -1;
+    }
+    if (ok || answer.fd_count > 0) {
+        monatt_control_message_clear(&answer);
+    }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+static bool reopen(void *argument, const int *fds, size_t count, int *ret_fds, MonattError *err)
+{
+    return ask_service(argument, VM_LINK_REOPEN, fds, count, ret_fds, count, err);
 }
 
 static bool respawn(void *argument)
 {
     Vm *vm = argument;
     MonattError err = {0};
-    if (!ask_service(vm, VM_LINK_SWTPM, &err)) {
+    if (!ask_service(vm, VM_LINK_SWTPM, NULL, 0, NULL, 0, &err)) {
         monatt_log_failure(&err);
         return false;
     }
@@ -84,24 +102,7 @@ static bool alive(void *argument)
 {
     Vm *vm = argument;
     MonattError err = {0};
-    return ask_service(vm, VM_LINK_ALIVE, &err);
-}
-
-/* The service makes the folders, locks them for this process and gives them to its user. */
-static bool ask_folders(Vm *vm, VmFolders *ret, MonattError *err)
-{
-    static MonattControlMessage answer;
-    if (!monatt_control_call(vm->link, VM_LINK_VID, vm->device->vid, MONATT_UUID_SIZE,
-                             LINK_TIMEOUT_MS, &answer, err)) {
-        return false;
-    }
-    if (answer.fd_count != 3) {
-        monatt_control_message_clear(&answer);
-        return monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: no folders");
-    }
-    *ret = (VmFolders){answer.fds[0], answer.fds[1], answer.fds[2]};
-    answer.fd_count = 0; /* ours now */
-    return true;
+    return ask_service(vm, VM_LINK_ALIVE, NULL, 0, NULL, 0, &err);
 }
 
 static bool open_folders(Vm *vm, MonattError *err)
@@ -109,20 +110,21 @@ static bool open_folders(Vm *vm, MonattError *err)
     Device *device = vm->device;
     const struct timespec pause = {.tv_nsec = 10000000};
     int64_t until = device_now_ms() + LOCK_WAIT_MS;
-    VmFolders folders = {-1, -1, -1};
+    int folders[3] = {-1, -1, -1};
     if (!vm_run_folder(vm->options, device->vid, vm->run_folder, err)) {
         return false;
     }
-    while (!ask_folders(vm, &folders, err)) {
+    /* The service makes the folders, locks them for this process and gives them to its user. */
+    while (!ask_service(vm, VM_LINK_VID, NULL, 0, folders, 3, err)) {
         if (err->code != MONATT_ERROR_BUSY || device_now_ms() >= until) {
             return false;
         }
         monatt_error_clear(err);
         nanosleep(&pause, NULL);
     }
-    vm->run_fd = folders.run_fd;
-    vm->state_fd = folders.state_fd;
-    vm->lock_fd = folders.lock_fd;
+    vm->run_fd = folders[0];
+    vm->state_fd = folders[1];
+    vm->lock_fd = folders[2];
     /* By descriptor: the folders above may be closed to this user. */
     snprintf(vm->run_place, sizeof(vm->run_place), "/proc/self/fd/%d", vm->run_fd);
     vm->pid_fd = openat(vm->run_fd, "device.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -145,7 +147,8 @@ static bool open_tpm(Vm *vm, MonattError *err)
     vm->tpm.alive = alive;
     vm->tpm.service_argument = vm;
     vm->tpm.log = &vm->log;
-    if (!ask_service(vm, VM_LINK_SWTPM, err) || !tpm_backend_start(&vm->tpm, err)) {
+    if (!ask_service(vm, VM_LINK_SWTPM, NULL, 0, NULL, 0, err) ||
+        !tpm_backend_start(&vm->tpm, err)) {
         return false;
     }
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
@@ -413,6 +416,8 @@ int vm_serve(const VmOptions *options, const VmUser *user, int connection, int l
         goto refused;
     }
     control_init(&vm.control, vm.listen_fd, vm.device->wake_fd, &vm.tpm);
+    vm.control.reopen = reopen;
+    vm.control.reopen_argument = &vm;
     if (!leave_files(&vm, &err) || !start_threads(&vm, &err) ||
         !sandbox_before_guest(&vm.sandbox, &err) || !answer(&vm, connection, &err)) {
         goto refused;
@@ -444,7 +449,7 @@ refused:
     tpm_backend_stop(&vm.tpm);
     vfio_listen_close(&vm.vfio);
     MonattError ignored = {0};
-    bool ended = ask_service(&vm, VM_LINK_END, &ignored);
+    bool ended = ask_service(&vm, VM_LINK_END, NULL, 0, NULL, 0, &ignored);
     (void)ended; /* the service cleans up after it in any case */
     /* Last, so that who is refused finds nothing left of the attempt. */
     refuse(connection, vm.request_id, &err);

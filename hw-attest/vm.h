@@ -13,10 +13,11 @@
  * uuid as payload.  Refusals carry an error.
  */
 typedef enum VmLinkMessage {
-    VM_LINK_VID = 1,   /* once: this VM's folders; descriptors: run, state, lock */
-    VM_LINK_SWTPM = 2, /* start the VM's swtpm */
-    VM_LINK_ALIVE = 3, /* is it still running? */
-    VM_LINK_END = 4,   /* refused: remove what was made in the run folder */
+    VM_LINK_VID = 1,    /* once: this VM's folders; descriptors: run, state, lock */
+    VM_LINK_SWTPM = 2,  /* start the VM's swtpm */
+    VM_LINK_ALIVE = 3,  /* is it still running? */
+    VM_LINK_END = 4,    /* refused: remove what was made in the run folder */
+    VM_LINK_REOPEN = 5, /* descriptors of guest memory; answer: the same files, read-only */
 } VmLinkMessage;
 
 /*
