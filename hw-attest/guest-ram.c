@@ -121,31 +121,52 @@ static bool map(int fd, uint64_t offset, size_t size, GuestWindow *window)
     window->mapping = mapping;
     window->mapping_size = length;
     window->bytes = (uint8_t *)mapping + (offset - start);
-    window->size = size;
-    window->offset = offset;
     return true;
+}
+
+/* Where in which file these bytes are, all of them there: its descriptor, or -1. */
+static int locate(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *ret)
+{
+    struct stat file;
+    const MonattRamRegion *region = find(ram, address, size, &ret->offset);
+    int fd = region ? ram->fds[region - ram->regions] : -1;
+    if (!region || ret->offset % GUEST_RAM_PAGE != 0 || fstat(fd, &file) != 0 ||
+        !S_ISREG(file.st_mode) || file.st_size < 0 || ret->offset > (uint64_t)file.st_size ||
+        size > (uint64_t)file.st_size - ret->offset) {
+        return -1;
+    }
+    ret->size = size;
+    ret->device = file.st_dev;
+    ret->inode = file.st_ino;
+    return fd;
+}
+
+static bool same_place(const GuestWindow *a, const GuestWindow *b)
+{
+    return a->size == b->size && a->offset == b->offset && a->device == b->device &&
+           a->inode == b->inode;
+}
+
+bool guest_ram_shows(const GuestRam *ram, uint64_t address, const GuestWindow *window)
+{
+    GuestWindow place = {0};
+    return window->bytes && locate(ram, address, window->size, &place) >= 0 &&
+           same_place(window, &place);
 }
 
 bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window)
 {
-    uint64_t offset = 0;
-    struct stat file;
-    const MonattRamRegion *region = find(ram, address, size, &offset);
-    int fd = region ? ram->fds[region - ram->regions] : -1;
-    if (!region || offset % GUEST_RAM_PAGE != 0 || fstat(fd, &file) != 0 ||
-        !S_ISREG(file.st_mode) || file.st_size < 0 || offset > (uint64_t)file.st_size ||
-        size > (uint64_t)file.st_size - offset) {
-        guest_window_unmap(window);
-        return false;
-    }
-    if (window->bytes && window->size == size && window->offset == offset &&
-        window->device == file.st_dev && window->inode == file.st_ino) {
+    GuestWindow place = {0};
+    int fd = locate(ram, address, size, &place);
+    if (fd >= 0 && window->bytes && same_place(window, &place)) {
         return true;
     }
     guest_window_unmap(window);
-    window->device = file.st_dev;
-    window->inode = file.st_ino;
-    return map(fd, offset, size, window);
+    if (fd < 0) {
+        return false;
+    }
+    *window = place;
+    return map(fd, place.offset, size, window);
 }
 
 void guest_window_unmap(GuestWindow *window)

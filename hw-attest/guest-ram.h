@@ -57,6 +57,8 @@ bool guest_ram_open_read_only(const GuestRam *ram, GuestRamReopen *reopen, void 
  * one that shows them already stays as it is.  false: no such memory, and nothing is mapped.
  */
 bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window);
+/* Whether the window is what the map has at that address, and still whole. */
+bool guest_ram_shows(const GuestRam *ram, uint64_t address, const GuestWindow *window);
 void guest_window_unmap(GuestWindow *window);
 
 /* Little-endian, aligned, once.  Offset and size lie in the window: the caller's constants. */

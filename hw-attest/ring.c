@@ -126,21 +126,26 @@ void ring_control(Device *device, uint32_t value)
     }
 }
 
-void ring_memory_changed(Device *device)
-{
-    Ring *ring = &device->ring;
-    if (ring->kept.state == MONATT_RING_ON &&
-        !guest_ram_map(&device->ram, ring->kept.base, area(ring), &ring->window)) {
-        fault(ring, MONATT_ERR_ADDRESS);
-    }
-}
-
 void ring_resume(Device *device)
 {
-    ring_memory_changed(device);
-    if (device->ring.kept.state == MONATT_RING_ON) {
-        write_header(device);
-        ring_wake(device);
+    Ring *ring = &device->ring;
+    if (ring->kept.state != MONATT_RING_ON) {
+        return;
+    }
+    if (!guest_ram_map(&device->ram, ring->kept.base, area(ring), &ring->window)) {
+        fault(ring, MONATT_ERR_ADDRESS);
+        return;
+    }
+    write_header(device);
+    ring_wake(device);
+}
+
+void ring_memory_changed(Device *device)
+{
+    const GuestWindow before = device->ring.window;
+    if (device->ring.kept.state == MONATT_RING_ON &&
+        (!before.bytes || !guest_ram_shows(&device->ram, device->ring.kept.base, &before))) {
+        ring_resume(device); /* other memory: the header there says what it said when it was made */
     }
 }
 

@@ -182,9 +182,11 @@ static void test_memory_map(void)
     /* The same guest-physical address, another place in the file: the ring moves with it. */
     const uint32_t moved = 0x200000;
     memcpy(guest.ram + moved, guest.ram, moved);
+    memset(guest.ram + moved + RING_AT + MONATT_RING_DEVICE_FLAGS, 0xff, 4); /* of an older state */
     ring_guest_map(&guest, RAM_GUEST, RAM_SIZE / 2, moved, guest.fd);
     g_assert_cmpuint(ring_guest_read(&guest, MONATT_REG_RING_CONTROL), ==, MONATT_RING_ON);
     uint32_t *there = (void *)(guest.ram + moved + RING_AT);
+    g_assert_cmphex(there[MONATT_RING_DEVICE_FLAGS / 4], ==, 0);
     uint32_t here = *ring_guest_word(&guest, MONATT_RING_CONSUMED);
     there[MONATT_RING_PRODUCED / 4] += 1;
     ring_guest_run(&guest);
