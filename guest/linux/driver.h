@@ -15,6 +15,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/sysfs.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -68,6 +69,7 @@ struct monatt {
     struct mutex report_lock;
     struct rw_semaphore presence;
     struct mutex lock;
+    spinlock_t access; /* innermost: see registers.c */
     struct monatt_ring ring;
     struct monatt_shadow shadow;
     struct monatt_measurements measurements;
@@ -85,9 +87,14 @@ void monatt_unlock(struct monatt *m);
 /* Why the ring's or a register's wait must end: 0, ENODEV, EINTR. */
 int monatt_interrupted(struct monatt *m);
 
-/* registers.c; all under lock but for the 32-bit reads */
+/* registers.c; all under lock but for single reads */
 u32 monatt_read32(struct monatt *m, u32 offset);
 void monatt_write32(struct monatt *m, u32 offset, u32 value);
+u64 monatt_read64(struct monatt *m, u32 offset);
+void monatt_write64(struct monatt *m, u32 offset, u64 value);
+/* The same in BAR2. */
+u32 monatt_bar2_read32(struct monatt *m, u32 offset);
+u64 monatt_bar2_read64(struct monatt *m, u32 offset);
 bool monatt_alive(struct monatt *m);
 void monatt_window_write(struct monatt *m, u32 offset, const void *data, size_t size);
 void monatt_window_read(struct monatt *m, void *data, size_t size);

@@ -16,6 +16,10 @@
 #define BARS (BIT(0) | BIT(2))
 #define WATCH_MS 1000
 
+static bool ring = true;
+module_param(ring, bool, 0444);
+MODULE_PARM_DESC(ring, "use the ring and the shadow page where the device has them");
+
 /* There is one attest device in a VM; a second one would have no name. */
 static atomic_t bound = ATOMIC_INIT(0);
 
@@ -169,7 +173,7 @@ static int check_device(struct monatt *m)
 {
     u32 magic = monatt_read32(m, MONATT_REG_MAGIC);
     u32 version = monatt_read32(m, MONATT_REG_VERSION);
-    u32 count = readl(m->bar2 + MONATT_BAR2_COUNT);
+    u32 count = monatt_bar2_read32(m, MONATT_BAR2_COUNT);
 
     if (magic != MONATT_MAGIC) {
         dev_err(&m->pdev->dev, "magic is %08x, must be %08x\n", magic, MONATT_MAGIC);
@@ -190,7 +194,7 @@ static void dma_init(struct monatt *m)
 {
     struct device *dev = &m->pdev->dev;
 
-    if (!(m->capabilities & (MONATT_CAP_RING | MONATT_CAP_SHADOW))) {
+    if (!ring || !(m->capabilities & (MONATT_CAP_RING | MONATT_CAP_SHADOW))) {
         return;
     }
     if (device_iommu_mapped(dev)) {
@@ -278,6 +282,7 @@ static struct monatt *create(struct pci_dev *pdev)
         kref_init(&m->references);
         m->pdev = pci_dev_get(pdev);
         mutex_init(&m->lock);
+        spin_lock_init(&m->access);
         mutex_init(&m->report_lock);
         init_rwsem(&m->presence);
         init_waitqueue_head(&m->consumed);

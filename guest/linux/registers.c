@@ -13,14 +13,58 @@
 #define BUSY_PAUSE_US 2000
 #define ERROR_KNOWN_MAXIMUM 0xff /* far above what the map names: anything else is no answer */
 
+/*
+ * One access at a time, of all CPUs: while QEMU's x-pci-proxy-dev waits for the device's answer it
+ * lets other vCPUs run, and then refuses their accesses to the same device as re-entrant: a write
+ * is lost, a read gives 0.
+ */
+static u64 access_read(struct monatt *m, const u8 __iomem *from, bool wide)
+{
+    unsigned long flags;
+    u64 value;
+
+    spin_lock_irqsave(&m->access, flags);
+    value = wide ? readq(from) : readl(from);
+    spin_unlock_irqrestore(&m->access, flags);
+    return value;
+}
+
 u32 monatt_read32(struct monatt *m, u32 offset)
 {
-    return readl(m->bar0 + offset);
+    return access_read(m, m->bar0 + offset, false);
+}
+
+u64 monatt_read64(struct monatt *m, u32 offset)
+{
+    return access_read(m, m->bar0 + offset, true);
+}
+
+u32 monatt_bar2_read32(struct monatt *m, u32 offset)
+{
+    return access_read(m, m->bar2 + offset, false);
+}
+
+u64 monatt_bar2_read64(struct monatt *m, u32 offset)
+{
+    return access_read(m, m->bar2 + offset, true);
 }
 
 void monatt_write32(struct monatt *m, u32 offset, u32 value)
 {
+    unsigned long flags;
+
+    spin_lock_irqsave(&m->access, flags);
     writel(value, m->bar0 + offset);
+    spin_unlock_irqrestore(&m->access, flags);
+}
+
+void monatt_write64(struct monatt *m, u32 offset, u64 value)
+{
+    unsigned long flags;
+
+    spin_lock_irqsave(&m->access, flags);
+    writeq(value, m->bar0 + offset);
+    spin_unlock_irqrestore(&m->access, flags);
 }
 
 bool monatt_alive(struct monatt *m)
@@ -35,14 +79,14 @@ void monatt_window_write(struct monatt *m, u32 offset, const void *data, size_t 
         u64 value = 0;
 
         memcpy(&value, (const u8 *)data + i, min_t(size_t, size - i, 8));
-        writeq(value, m->bar0 + MONATT_REG_DATA + offset + i);
+        monatt_write64(m, MONATT_REG_DATA + offset + i, value);
     }
 }
 
 void monatt_window_read(struct monatt *m, void *data, size_t size)
 {
     for (size_t i = 0; i < size; i += 8) {
-        u64 value = readq(m->bar0 + MONATT_REG_DATA + i);
+        u64 value = monatt_read64(m, MONATT_REG_DATA + i);
 
         memcpy((u8 *)data + i, &value, min_t(size_t, size - i, 8));
     }
@@ -51,7 +95,7 @@ void monatt_window_read(struct monatt *m, void *data, size_t size)
 void monatt_read_nonce(struct monatt *m, u8 nonce[32])
 {
     for (unsigned i = 0; i < 32; i += 8) {
-        u64 value = readq(m->bar0 + MONATT_REG_NONCE + i);
+        u64 value = monatt_read64(m, MONATT_REG_NONCE + i);
 
         memcpy(nonce + i, &value, sizeof(value));
     }

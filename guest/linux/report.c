@@ -10,8 +10,8 @@
 #include <linux/slab.h>
 #include "driver.h"
 
-#define PATIENCE_MS 60000
-#define PAUSE_MS_FIRST 5 /* doubled up to */
+#define PATIENCE_MS 70000 /* the device refuses what the host did not answer in a minute */
+#define PAUSE_MS_FIRST 5  /* doubled up to */
 #define PAUSE_MS_LAST 100
 #define CHUNK 64 /* slots read at a time through the ring */
 
@@ -59,6 +59,7 @@ static int await_report(struct monatt *m, u32 *size)
         case MONATT_REPORT_WAITING:
             break;
         case MONATT_REPORT_REFUSED:
+            dev_notice_ratelimited(&m->pdev->dev, "the host refused a report (reason %u)\n", *size);
             return -EACCES;
         default:
             return -EIO; /* dropped: a reset of the device */

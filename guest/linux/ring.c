@@ -9,7 +9,6 @@
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
-#include <linux/io-64-nonatomic-lo-hi.h>
 #include "driver.h"
 
 #define SLOTS_WANTED 256
@@ -75,7 +74,7 @@ bool monatt_ring_start(struct monatt *m)
     }
     memset(ring->memory, 0, MONATT_RING_HEADER_SIZE);
     ring->produced = 0;
-    writeq(ring->address, m->bar0 + MONATT_REG_RING_ADDRESS);
+    monatt_write64(m, MONATT_REG_RING_ADDRESS, ring->address);
     monatt_write32(m, MONATT_REG_RING_SLOTS, ring->slots);
     monatt_write32(m, MONATT_REG_RING_CONTROL, 1);
     state = monatt_read32(m, MONATT_REG_RING_CONTROL);

@@ -6,7 +6,6 @@
  * nobody takes a stale value for a fresh one.  Must never return bytes of two states.
  */
 #include <linux/dma-mapping.h>
-#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include "driver.h"
@@ -65,7 +64,7 @@ bool monatt_shadow_start(struct monatt *m)
     if (!m->shadow.page) {
         return false;
     }
-    writeq(m->shadow.address, m->bar0 + MONATT_REG_SHADOW_ADDRESS);
+    monatt_write64(m, MONATT_REG_SHADOW_ADDRESS, m->shadow.address);
     monatt_write32(m, MONATT_REG_SHADOW_CONTROL, 1);
     state = monatt_read32(m, MONATT_REG_SHADOW_CONTROL);
     if (state != MONATT_RING_ON) {
@@ -110,15 +109,15 @@ static bool copy_shadow(struct monatt *m, u32 offset, void *data, u32 size)
 static int copy_bar2(struct monatt *m, u32 offset, void *data, u32 size)
 {
     for (unsigned i = 0; i < READ_TRIES; i++) {
-        u32 before = readl(m->bar2 + MONATT_BAR2_SEQUENCE);
+        u32 before = monatt_bar2_read32(m, MONATT_BAR2_SEQUENCE);
         u32 after;
 
         for (u32 at = 0; at < size; at += 8) {
-            u64 value = readq(m->bar2 + offset + at);
+            u64 value = monatt_bar2_read64(m, offset + at);
 
             memcpy((u8 *)data + at, &value, sizeof(value));
         }
-        after = readl(m->bar2 + MONATT_BAR2_SEQUENCE);
+        after = monatt_bar2_read32(m, MONATT_BAR2_SEQUENCE);
         if (before == after && !(before & 1)) {
             return 0;
         }

@@ -5,15 +5,15 @@
  * Written against monatt-ioctl.h alone, so that the driver is not tested by the code that uses it
  * in the product.  Prints what the driver said; test-driver.py judges.
  *   info                       MONATT_IOC_INFO, "name value" a line
- *   extend INDEX COUNT BATCH   COUNT extends of both banks in batches: digest i is i as 8 bytes,
- *                              little-endian, repeated; content is i in decimal
- *   write INDEX COUNT          the same by write()
- *   one INDEX BANKS OPERATION  one slot; its result
- *   page | mapped              all registers by read() | by the mapped shadow page, hexadecimal
- *   hold FILE                  maps and opens, waits for FILE, then says what is left of both
- *   list SIZE                  a process list of that many bytes, byte i is i mod 251
- *   report HEX FILE            a report to that inblob, into FILE
- *   wrong                      calls that must fail, with their errno
+ *   extend INDEX COUNT BATCH FIRST  COUNT extends of both banks in batches: digest i, from FIRST
+ *                              on, is i as 8 bytes, little-endian, repeated; content is i in
+ * decimal write INDEX COUNT          the same by write() one INDEX BANKS OPERATION  one slot; its
+ * result page | mapped              all registers by read() | by the mapped shadow page,
+ * hexadecimal hold FILE                  maps and opens, waits for FILE, then says what is left of
+ * both list SIZE                  a process list of that many bytes, byte i is i mod 251 report HEX
+ * FILE            a report to that inblob, into FILE wrong                      calls that must
+ * fail, with their errno peek FILE OFFSET           four bytes of a BAR, FILE is its resource in
+ * sysfs kexec KERNEL INITRD LINE   that kernel takes over
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/reboot.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "guest/linux/monatt-ioctl.h"
 #include "hw-attest/register-map.h"
@@ -40,14 +42,14 @@ static int fail(const char *what)
     return 1;
 }
 
-static struct monatt_slot *make_slots(unsigned index, unsigned count)
+static struct monatt_slot *make_slots(unsigned index, unsigned first, unsigned count)
 {
     struct monatt_slot *slots = calloc(count, sizeof(*slots));
     if (!slots) {
         exit(fail("calloc"));
     }
-    for (uint64_t i = 0; i < count; i++) {
-        struct monatt_slot *slot = &slots[i];
+    for (uint64_t i = first; i < (uint64_t)first + count; i++) {
+        struct monatt_slot *slot = &slots[i - first];
         slot->operation = MONATT_RING_EXTEND;
         slot->index = (uint16_t)index;
         slot->banks = MONATT_SLOT_BANK_SHA256 | MONATT_SLOT_BANK_SHA384;
@@ -72,17 +74,18 @@ static int submit(struct monatt_slot *slots, unsigned count, unsigned *done)
     return result;
 }
 
-static int extend(unsigned index, unsigned count, unsigned batch)
+static int extend(unsigned index, unsigned count, unsigned batch, unsigned first)
 {
-    struct monatt_slot *slots = make_slots(index, count);
+    struct monatt_slot *slots = make_slots(index, first, count);
     unsigned good = 0;
     uint64_t last = 0;
     unsigned ordered = 1;
     for (unsigned at = 0; at < count; at += batch) {
         unsigned part = count - at < batch ? count - at : batch;
         unsigned done;
+        errno = 0;
         if (submit(slots + at, part, &done) != 0 || done != part) {
-            printf("done %u of %u\n", at + done, count);
+            printf("done %u result %u\n", at + done, slots[at + done].result);
             return fail("submit");
         }
     }
@@ -99,7 +102,7 @@ static int extend(unsigned index, unsigned count, unsigned batch)
 
 static int by_write(unsigned index, unsigned count)
 {
-    struct monatt_slot *slots = make_slots(index, count);
+    struct monatt_slot *slots = make_slots(index, 0, count);
     ssize_t size = write(device, slots, count * sizeof(*slots));
     if (size < 0) {
         return fail("write");
@@ -111,7 +114,7 @@ static int by_write(unsigned index, unsigned count)
 
 static int one(unsigned index, unsigned banks, unsigned operation)
 {
-    struct monatt_slot *slot = make_slots(index, 1);
+    struct monatt_slot *slot = make_slots(index, 0, 1);
     unsigned done;
     slot->banks = (uint16_t)banks;
     slot->operation = (uint16_t)operation;
@@ -160,7 +163,7 @@ static int print_mapped(void)
 static int hold(const char *file)
 {
     static uint8_t copy[PAGE];
-    struct monatt_slot *slot = make_slots(1, 1);
+    struct monatt_slot *slot = make_slots(1, 0, 1);
     unsigned done = 0;
     const uint8_t *page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, device, 0);
     if (page == MAP_FAILED) {
@@ -254,7 +257,7 @@ static void try_slot(const char *what, struct monatt_slot slot)
 static int wrong(void)
 {
     static uint8_t bytes[2 * PAGE];
-    struct monatt_slot *slots = make_slots(2, 1);
+    struct monatt_slot *slots = make_slots(2, 0, 1);
     struct monatt_submit good = {
         .slots = (uintptr_t)slots, .count = 1, .slot_size = sizeof(*slots)};
     struct monatt_submit call = good;
@@ -301,11 +304,39 @@ static int wrong(void)
     return 0;
 }
 
+static int peek(const char *file, unsigned long offset)
+{
+    int fd = open(file, O_RDWR | O_SYNC | O_CLOEXEC);
+    const uint8_t *bar = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    if (bar == MAP_FAILED || offset > PAGE - 4) {
+        return fail("mmap");
+    }
+    printf("%u\n", *(volatile const uint32_t *)(bar + offset));
+    return 0;
+}
+
+static int take_over(const char *kernel, const char *initrd, const char *line)
+{
+    int kernel_fd = open(kernel, O_RDONLY | O_CLOEXEC);
+    int initrd_fd = open(initrd, O_RDONLY | O_CLOEXEC);
+    if (syscall(SYS_kexec_file_load, kernel_fd, initrd_fd, strlen(line) + 1, line, 0UL) != 0) {
+        return fail("kexec_file_load");
+    }
+    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+    return fail("reboot");
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
-    unsigned numbers[3] = {0, 0, 0};
-    for (int i = 2; i < count && i < 5; i++) {
+    if (strcmp(what, "peek") == 0 && count == 4) {
+        return peek(words[2], strtoul(words[3], NULL, 0));
+    }
+    if (strcmp(what, "kexec") == 0 && count == 5) {
+        return take_over(words[2], words[3], words[4]);
+    }
+    unsigned numbers[4] = {0, 0, 0, 0};
+    for (int i = 2; i < count && i < 6; i++) {
         numbers[i - 2] = (unsigned)strtoul(words[i], NULL, 0);
     }
     device = open(MONATT_DRIVER_PATH, O_RDWR | O_CLOEXEC);
@@ -316,7 +347,7 @@ int main(int count, char **words)
         return info();
     }
     if (strcmp(what, "extend") == 0 && numbers[2] > 0) {
-        return extend(numbers[0], numbers[1], numbers[2]);
+        return extend(numbers[0], numbers[1], numbers[2], numbers[3]);
     }
     if (strcmp(what, "write") == 0) {
         return by_write(numbers[0], numbers[1]);

@@ -18,77 +18,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import driver_module  # noqa: E402
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
-from guest import Guest, wait_for  # noqa: E402
+from driver_guest import (CLIENT, ERR_INDEX, ERR_LOCALITY, ERR_NONE, EXTEND, FILES,  # noqa: E402
+                          HOST_OWNED, RESET, SIZES, boot, client, extended, files_of, host_values,
+                          info, page_values, recount, write_file)
+from guest import wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
 
-CLIENT = paths.build("tests", "guest", "driver-client")
-SIZES = {"sha256": 32, "sha384": 48}
-HOST_OWNED = range(17, 23)
-FILES = "/sys/devices/virtual/misc/monatt/measurements"
 BULK = 10000
-CAP_RING, CAP_SHADOW, CAP_REPORT = 0x8, 0x10, 0x40
+CAP_RING, CAP_SHADOW = 0x8, 0x10
 FEATURE_RING, FEATURE_SHADOW = 0x1, 0x2
-ERR_NONE, ERR_INDEX, ERR_LOCALITY = 0, 2, 3
-EXTEND, RESET = 1, 2
-
-
-def extended(name, value, digest):
-    return hashlib.new(name, value + digest).digest()
-
-
-def digest(number, name):
-    """What driver-client extends with."""
-    return struct.pack("<Q", number) * (SIZES[name] // 8)
-
-
-def recount(name, count, value=None):
-    value = bytes(SIZES[name]) if value is None else value
-    for number in range(count):
-        value = extended(name, value, digest(number, name))
-    return value
-
-
-def client(guest, words, check=True):
-    return guest.run(f"/driver-client {words}", check=check, seconds=600)
-
-
-def info(guest):
-    return dict(line.split() for line in client(guest, "info").text.splitlines())
-
-
-def load(guest, kernel_modules):
-    guest.run(" && ".join(f"insmod {name}" for name in [*kernel_modules, "/monatt.ko"]))
-    guest.run("mkdir -p /sys/kernel/config; mount -t configfs none /sys/kernel/config || true; "
-              "test -c /dev/monatt")
-
-
-def files_of(guest):
-    """{"mr0:sha256": value} of all measurement files."""
-    text = guest.run(f"cd {FILES} && for f in *; do echo $f $(hexdump -v -e '1/1 \"%02x\"' $f); done")
-    return {name: bytes.fromhex(value) for name, value in
-            (line.split() for line in text.text.splitlines())}
-
-
-def host_values(guest):
-    return {f"mr{i}:{name}": value[place] for i, value in enumerate(guest.device.registers())
-            for place, name in enumerate(SIZES)}
-
-
-def page_values(page):
-    """BAR2's layout, docs/register-map.md, by hand."""
-    values = {}
-    for i in range(24):
-        at = 0x100 + i * 0x60
-        values[f"mr{i}:sha256"] = page[at:at + 32]
-        values[f"mr{i}:sha384"] = page[at + 32:at + 80]
-    return values
-
-
-def write_file(guest, name, value, check=True):
-    octal = "".join(f"\\\\{byte:03o}" for byte in value)
-    return guest.run(f"printf '%b' '{octal.replace(chr(92) * 2, chr(92) + '0')}' >/tmp/v && "
-                     f"dd if=/tmp/v of={FILES}/{name} bs=256 2>/tmp/e || {{ cat /tmp/e >&2; false; }}",
-                     check=check)
 
 
 def check_files(tap, guest):
@@ -230,6 +168,7 @@ def check_rebind(tap, guest, device, shadow):
 
 
 def check_device_lost(tap, guest):
+    guest.run("rmmod monatt && insmod /monatt.ko")
     pid = guest.device.status()["device"]
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "end of the device")
@@ -255,13 +194,22 @@ def features(guest, tap):
     return ring, shadow
 
 
+def check_trapped(tap, guest):
+    """The same without ring and shadow page: an older device, or one behind an IOMMU."""
+    guest.run("rmmod monatt && insmod /monatt.ko ring=0")
+    tap.is_equal(int(info(guest)["features"]) & (FEATURE_RING | FEATURE_SHADOW), 0,
+                 "ring=0: neither ring nor shadow page is on")
+    check_files(tap, guest)
+    check_page(tap, guest, False)
+    check_bulk(tap, guest, 500, "through trapped registers")
+    check_refusals(tap, guest, "through trapped registers")
+    check_wrong_calls(tap, guest, False)
+
+
 def check_guest_kernel(tap, kernel):
-    add = [f"{kernel.build()}:/monatt.ko", f"{CLIENT}:/driver-client",
-           f"{kernel.module('fs/configfs/configfs')}:/configfs.ko"]
-    with Guest(name="driver", add=add) as guest:
-        load(guest, ["/configfs.ko"])
+    with boot(kernel) as guest:
         ring, shadow = features(guest, tap)
-        how = "through the ring" if ring else "through trapped registers"
+        how = "through the ring" if ring else "without a ring"
         check_files(tap, guest)
         check_sysfs_extends(tap, guest)
         check_page(tap, guest, shadow)
@@ -271,6 +219,7 @@ def check_guest_kernel(tap, kernel):
         device = check_info(tap, guest)
         check_page(tap, guest, shadow)
         check_rebind(tap, guest, device, shadow)
+        check_trapped(tap, guest)
         check_device_lost(tap, guest)
 
 

@@ -32,11 +32,8 @@ def source_files():
 
 
 def copy_sources(folder):
-    """As a package has them: with the register map beside the driver's own files."""
-    os.makedirs(f"{folder}/hw-attest")
-    shutil.copy(MAP, f"{folder}/hw-attest")
-    for name in source_files():
-        shutil.copy(name, folder)
+    """As a package has them."""
+    subprocess.run(["make", "-s", "-C", SOURCES, "source", f"FOLDER={folder}"], check=True)
 
 
 class Kernel:

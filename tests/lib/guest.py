@@ -320,6 +320,7 @@ class Device(device_client.Vm):
 
     def __init__(self, host, vid):
         self.folder, self.state = f"{host.run}/vm/{vid}", f"{host.state}/vm/{vid}"
+        self.vid = vid
         self.control = self.connect()
 
     def guest_list(self):

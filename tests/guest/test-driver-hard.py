@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""test-driver-hard.py: the Linux driver when something is against it.
+
+Lockdown, a TPM that stands still, a client that is killed in the middle, bus mastering switched off
+behind the driver, a reset of the bus, suspend to RAM, kexec; several programs at once.  Nothing may
+hang, get lost or be done twice.
+"""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import driver_module  # noqa: E402
+import guest as guest_library  # noqa: E402
+import paths  # noqa: E402
+from driver_guest import (CLIENT, ERR_LOCALITY, EXTEND, SIZES, boot, client, files_of,  # noqa: E402
+                          host_values, info, recount, write_file)
+from guest import wait_for  # noqa: E402
+from tap import Tap  # noqa: E402
+
+FEATURE_RING, FEATURE_SHADOW = 0x1, 0x2
+REG_RING_CONTROL, REG_SHADOW_CONTROL = 0x6C, 0x80
+MANY = 30000      # more than the pipe to the TPM takes
+ERR_BUSY = 5
+
+
+def wants(guest, wanted):
+    return int(info(guest)["features"]) & (FEATURE_RING | FEATURE_SHADOW) == wanted
+
+
+def recounted(tap, guest, index, count, name):
+    values = host_values(guest)
+    tap.is_equal([values[f"mr{index}:{bank}"] for bank in SIZES],
+                 [recount(bank, count) for bank in SIZES], name)
+
+
+def check_lockdown(tap, guest):
+    device = f"/sys/bus/pci/devices/{info(guest)['pci_name']}"
+    result = client(guest, f"peek {device}/resource0 0", check=False)
+    tap.is_equal(result.text, "mmap: errno 22", "nobody maps a BAR that the driver holds")
+    guest.run("echo integrity >/sys/kernel/security/lockdown")
+    tap.contains(guest.run("cat /sys/kernel/security/lockdown").text, "[integrity]", "lockdown is on")
+    result = client(guest, f"peek {device}/resource0 0", check=False)
+    tap.is_equal(result.text, "mmap: errno 1", "lockdown: mapping a BAR is forbidden")
+    result = guest.run("insmod /monatt.ko", check=False)
+    tap.ok(result.status != 0 and "exists" not in result.error_text.lower(),
+           "lockdown: a module without signature is refused", result)
+    client(guest, "extend 4 1000 300")
+    recounted(tap, guest, 4, 1000, "lockdown: 1000 extends by /dev/monatt")
+    write_file(guest, "mr5:sha256", bytes(8) * 4)
+    tap.is_equal(files_of(guest), host_values(guest), "lockdown: extends and reads by sysfs")
+    tap.ok(client(guest, "mapped").status == 0, "lockdown: the shadow page is mapped")
+    tap.is_equal(client(guest, f"one 17 3 {EXTEND}").text, f"done 1 result {ERR_LOCALITY}",
+                 "lockdown: MR17 is still the host's")
+
+
+def check_together(tap, guest):
+    """Two CPUs, four writers and a reader."""
+    guest.run("for i in 8 9 10 11; do /driver-client extend $i 2000 $((i * 7)) >/tmp/o$i & done; "
+              "while ls /proc/*/exe -l 2>/dev/null | grep -q driver-client; do "
+              "/driver-client page >/tmp/page || exit 1; done; wait", seconds=600)
+    for index in (8, 9, 10, 11):
+        recounted(tap, guest, index, 2000, f"four programs at once: MR{index} is right")
+
+
+def check_stopped_tpm(tap, guest):
+    swtpm = guest.device.swtpm()
+    records = guest.device.status()["records"]
+    os.kill(swtpm, signal.SIGSTOP)
+    try:
+        guest.run(f"/driver-client extend 12 {MANY} 8192 >/tmp/o12 2>&1 & echo started")
+        wait_for(lambda: "result" in guest.run("cat /tmp/o12").text or
+                 guest.device.status()["records"] - records >= MANY, "extends or their end", 90)
+        read = guest.run("cd /sys/devices/virtual/misc/monatt/measurements; "
+                         "hexdump -v -e '1/1 \"%02x\"' mr12:sha256").text
+        text = guest.run("cat /tmp/o12").text
+    finally:
+        os.kill(swtpm, signal.SIGCONT)
+    done = guest.device.status()["records"] - records
+    tap.is_equal(read, host_values(guest)["mr12:sha256"].hex(), "a TPM that stands: reads do not wait")
+    words = text.split()
+    tap.ok(words[:1] == ["done"] and int(words[1]) < MANY and int(words[3]) == ERR_BUSY,
+           "a TPM that stands: a full pipe ends in busy, with what was done", text)
+    tap.is_equal(int(words[1]), done, "a TPM that stands: the log has what was said to be done")
+    client(guest, f"extend 12 {MANY - done} 8192 {done}")
+    recounted(tap, guest, 12, MANY, "and the rest, submitted later: none lost, none twice")
+
+
+def check_killed_client(tap, guest):
+    swtpm = guest.device.swtpm()
+    records = guest.device.status()["records"]
+    os.kill(swtpm, signal.SIGSTOP)
+    try:
+        pid = guest.spawn(f"/driver-client extend 13 {MANY} 8192")
+        last = [-1]
+
+        def stands():
+            now, before = guest.device.status()["records"], last[0]
+            last[0] = now
+            time.sleep(0.5)
+            return now == before and now > records
+        wait_for(stands, "a full pipe", 60)
+        guest.run(f"kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do usleep 20000; done")
+    finally:
+        os.kill(swtpm, signal.SIGCONT)
+    done = guest.device.status()["records"] - records
+    recounted(tap, guest, 13, done, f"a client killed while it waits: {done} extends, in order")
+    client(guest, "extend 14 400 400")
+    recounted(tap, guest, 14, 400, "and the next client finds everything in order")
+    tap.is_equal(guest.device.status()["records"] - records, done + 400,
+                 "and nothing of the killed one comes later")
+
+
+def check_master_off(tap, guest):
+    """Root, or a virus, writes to the configuration space: the device forgets the ring."""
+    config = f"/sys/bus/pci/devices/{info(guest)['pci_name']}/config"
+    guest.run(f"printf '\\002\\000' | dd of={config} bs=1 seek=4 conv=notrunc 2>/dev/null")
+    client(guest, "extend 15 700 100")
+    recounted(tap, guest, 15, 700, "bus mastering switched off behind the driver: 700 extends")
+    wait_for(lambda: wants(guest, FEATURE_RING | FEATURE_SHADOW), "ring and shadow page again", 30)
+    tap.ok(client(guest, "mapped").status == 0, "ring and shadow page come back")
+    client(guest, "extend 15 300 300 700")
+    recounted(tap, guest, 15, 1000, "and 300 more")
+
+
+def check_sleep(tap, guest):
+    before = host_values(guest)
+    guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
+              "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
+    wait_for(lambda: guest.qmp("query-status")["status"] == "suspended", "suspend to RAM")
+    guest.qmp("system_wakeup")
+    while not guest.line(guest_library.COMMAND_PATIENCE_S).endswith(b"awake"):
+        pass
+    tap.is_equal(files_of(guest), before, "suspend to RAM changes no register")
+    tap.ok(wants(guest, FEATURE_RING | FEATURE_SHADOW), "after it ring and shadow page are on")
+    client(guest, "extend 0 600 600")
+    recounted(tap, guest, 0, 600, "and take extends")
+    tap.ok(client(guest, "mapped").status == 0, "and the shadow page is fresh")
+
+
+def check_clean(tap, guest, what):
+    oops = guest.run("dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|hung' || true").text
+    tap.is_equal(oops, "", f"the kernel complains about nothing: {what}")
+
+
+def check_bus_reset(tap, kernel):
+    with boot(kernel, bus="port0",
+              options=["-device", "pcie-root-port,id=port0,chassis=1,slot=1"]) as guest:
+        client(guest, "extend 1 300 300")
+        device = f"/sys/bus/pci/devices/{info(guest)['pci_name']}"
+        guest.run(f"echo 1 >{device}/reset")
+        tap.is_equal(files_of(guest), host_values(guest), "a reset of the bus: the driver goes on")
+        tap.ok(wants(guest, FEATURE_RING | FEATURE_SHADOW), "with ring and shadow page")
+        client(guest, "extend 1 300 300 300")
+        recounted(tap, guest, 1, 600, "and no register was reset")
+        guest.run("echo 0 >/sys/bus/pci/slots/0/power; sleep 1")
+        tap.is_equal(guest.run("test -e /dev/monatt; echo $?").text, "1",
+                     "an ejected device takes its driver's files along")
+        check_clean(tap, guest, "bus reset and eject")
+
+
+def check_kexec(tap, kernel):
+    """The old kernel's ring must not be written once the memory is another kernel's."""
+    inner = guest_library.initramfs([f"{CLIENT}:/driver-client"])
+    with boot(kernel, memory_mb=768, extra=[f"{inner}:/inner", f"{kernel.vmlinuz}:/vmlinuz"]) as guest:
+        client(guest, "extend 2 400 400")
+        device = f"/sys/bus/pci/devices/{info(guest)['pci_name']}"
+        seed = guest.device.status()["seed"]
+        guest.send(f"/driver-client kexec /vmlinuz /inner '{guest.command_line}'")
+        guest.wait_ready()
+        tap.is_equal(guest.device.status()["seed"], seed, "kexec is no reset of the VM")
+        guest.run(f"echo 1 >{device}/enable")
+        state = [client(guest, f"peek {device}/resource0 {offset}").text
+                 for offset in (REG_RING_CONTROL, REG_SHADOW_CONTROL)]
+        tap.is_equal(state, ["0", "0"], "kexec: ring and shadow page are off in the new kernel")
+        recounted(tap, guest, 2, 400, "kexec: the registers stay")
+
+
+def main():
+    tap = Tap()
+    lacking = guest_library.missing() or paths.missing(CLIENT)
+    if lacking:
+        tap.skip_all(f"{lacking} is missing")
+    try:
+        kernel = driver_module.guest_kernel()
+        kernel.module("fs/configfs/configfs")
+    except driver_module.Missing as error:
+        tap.skip_all(str(error))
+    with tap:
+        with boot(kernel, vcpus=2) as guest:
+            if not wants(guest, FEATURE_RING | FEATURE_SHADOW):
+                tap.skip_all("the device has no ring")
+            check_together(tap, guest)
+            check_stopped_tpm(tap, guest)
+            check_killed_client(tap, guest)
+            check_master_off(tap, guest)
+            check_sleep(tap, guest)
+            check_lockdown(tap, guest)
+            check_clean(tap, guest, "all of this")
+    with tap:
+        check_bus_reset(tap, kernel)
+    with tap:
+        check_kexec(tap, kernel)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
