@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 
 #define TICK_MS 500
 #define SEND_TIMEOUT_S 2 /* a collector that does not read loses its connection */
@@ -159,6 +159,7 @@ static void end_hold(Control *control, Device *device)
 {
     hold_end_of(&device->hold, control->serving);
     pthread_cond_broadcast(&device->changed);
+    pthread_cond_signal(&device->enqueued); /* the log thread may want to seal */
 }
 
 static bool handle_hold(Control *control, Device *device, MonattReader *r, Answer *answer,
@@ -177,7 +178,14 @@ static bool handle_hold(Control *control, Device *device, MonattReader *r, Answe
     }
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
     uint64_t boot = device->boot_count;
-    if (!hold_begin(&device->hold, control->serving, device->pipe->enqueued, &device->registers,
+    /* The held prefix is of one segment. */
+    while (device->seal.state != SEAL_IDLE || device->seal.due) {
+        if (device->ending || !device_wait_until(device, deadline)) {
+            return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: the log is being sealed");
+        }
+    }
+    if (!device_ready(device, err) ||
+        !hold_begin(&device->hold, control->serving, device->pipe->enqueued, &device->registers,
                     device_now_ms(), deadline + timeout_ms, err)) {
         return false;
     }
@@ -215,8 +223,15 @@ static bool handle_quote(Control *control, Device *device, MonattReader *r, Answ
     if ((alg != MONATT_ALG_SHA256 && alg != MONATT_ALG_SHA384) || size > sizeof(job->qualifying)) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "quote: bank %#x, %u bytes", alg, size);
     }
-    if (!monatt_reader_bytes(r, size, &qualifying) || !monatt_reader_finish(r) ||
-        !ask_quote(control, device, alg, qualifying, size, err)) {
+    if (!monatt_reader_bytes(r, size, &qualifying) || !monatt_reader_finish(r)) {
+        return false;
+    }
+    /* Else who asks for quotes could make checkpoints that leave a finding out. */
+    if (monatt_checkpoint_is_qualifying(qualifying, size)) {
+        return monatt_error_set(err, MONATT_ERROR_PERMISSION,
+                                "quote: only the device itself signs checkpoints");
+    }
+    if (!ask_quote(control, device, alg, qualifying, size, err)) {
         return false;
     }
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;

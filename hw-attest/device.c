@@ -42,7 +42,6 @@ Device *device_new(DeviceKept *kept)
     ring_init(&device->ring);
     device->ring_fd = -1;
     device->log_fd = -1;
-    device->seal.impossible = true; /* until a segment can be sealed */
     device->wake_fd = -1;
     device->start_boottime_ns = device_boottime_ns();
     return device;
@@ -154,6 +153,7 @@ void device_finish_reset(Device *device, uint64_t boot_count,
     device->boot_count = boot_count;
     device->log_bytes = 0;
     device->guest_bytes = 0;
+    device->seal.impossible = device->seal.due = false;
     device->durable = 0;
     device->synced_bytes = 0;
     device->paused_ns = 0;

@@ -50,6 +50,7 @@ typedef struct DeviceSignature {
 /* A segment of the log being sealed: the log thread asks, the tpm thread signs (event-log.c). */
 typedef struct DeviceSeal {
     enum { SEAL_IDLE, SEAL_DRAINING, SEAL_ASKED, SEAL_RUNNING, SEAL_SIGNED, SEAL_FAILED } state;
+    bool due;             /* it waits for a hold or a quote to end: no other one begins */
     bool impossible;      /* the last one failed: a guest whose share is used up is told "full" */
     uint64_t position;    /* records before the next segment; log and swtpm go no further */
     uint64_t guest_bytes; /* device->guest_bytes there */

@@ -5,81 +5,76 @@
 #include "hw-attest/event-log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
 
-bool event_log_open(EventLog *log, int folder_fd, MonattError *err)
+void event_log_init(EventLog *log)
 {
-    *log = (EventLog){.fd = -1, .previous_fd = -1};
+    *log = (EventLog){.fd = -1};
+    segment_files_init(&log->files);
+}
+
+/* The log's own idea of an empty segment 0. */
+static bool begin_boot(EventLog *log, MonattError *err)
+{
+    log->segment = 0;
+    log->fd = segment_files_fd(&log->files, 0);
+    log->first_record = 0;
+    log->checkpoint_size = 0;
+    log->next_seal_ms = 0;
+    monatt_retained_init(&log->retained);
+    return segment_begin_digest(log, "", 0, err);
+}
+
+bool event_log_open_present(EventLog *log, int folder_fd, MonattError *err)
+{
+    EventLogLimits limits = log->limits;
+    event_log_init(log);
+    log->limits.bytes = limits.bytes ? limits.bytes : EVENT_LOG_SEGMENT_BYTES;
+    log->limits.records = limits.records ? limits.records : EVENT_LOG_SEGMENT_RECORDS;
+    log->limits.interval_ms =
+        limits.interval_ms ? limits.interval_ms : EVENT_LOG_SEGMENT_INTERVAL_MS;
     log->buffer = malloc(EVENT_LOG_BATCH);
-    if (!log->buffer) {
+    log->body = malloc(MONATT_CHECKPOINT_BODY_MAXIMUM);
+    log->checkpoint = malloc(MONATT_CHECKPOINT_MAXIMUM);
+    log->digest = EVP_MD_CTX_new();
+    if (!log->buffer || !log->body || !log->checkpoint || !log->digest) {
+        event_log_close(log);
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "event log: no memory");
     }
-    log->fd = openat(folder_fd, "eventlog.cel", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    log->previous_fd =
-        openat(folder_fd, "eventlog.previous.cel", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (log->fd < 0 || log->previous_fd < 0) {
-        int saved = errno;
+    if (!segment_files_open(&log->files, folder_fd, err) ||
+        !segment_files_find(&log->files, log->checkpoint, &log->segment, err)) {
         event_log_close(log);
-        return monatt_error_set_errno(err, saved, "event log: open");
+        return false;
     }
-    return event_log_rotate(log, err);
+    log->fd = segment_files_fd(&log->files, log->segment);
+    return true;
+}
+
+bool event_log_open(EventLog *log, int folder_fd, MonattError *err)
+{
+    return event_log_open_present(log, folder_fd, err) && event_log_rotate(log, err);
 }
 
 void event_log_close(EventLog *log)
 {
-    monatt_close_pointer(&log->fd);
-    monatt_close_pointer(&log->previous_fd);
+    segment_files_close(&log->files);
+    log->fd = -1;
     free(log->buffer);
-    log->buffer = NULL;
-}
-
-static bool write_whole(int fd, const uint8_t *bytes, size_t size, off_t offset)
-{
-    while (size > 0) {
-        ssize_t written = pwrite(fd, bytes, size, offset);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written <= 0) {
-            return false;
-        }
-        bytes += written;
-        size -= (size_t)written;
-        offset += written;
-    }
-    return true;
+    free(log->body);
+    free(log->checkpoint);
+    EVP_MD_CTX_free(log->digest);
+    log->buffer = log->body = log->checkpoint = NULL;
+    log->digest = NULL;
 }
 
 bool event_log_rotate(EventLog *log, MonattError *err)
 {
-    /* Copied, not renamed: inside the sandbox no file may be made. */
-    off_t offset = 0;
-    bool ok = ftruncate(log->previous_fd, 0) == 0;
-    while (ok) {
-        ssize_t got = pread(log->fd, log->buffer, EVENT_LOG_BATCH, offset);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        ok = got >= 0 && write_whole(log->previous_fd, log->buffer, (size_t)got, offset);
-        if (got <= 0) {
-            break;
-        }
-        offset += got;
-    }
-    /* A previous log that could not be kept whole is no reason to have no present one. */
-    if (!ok || fdatasync(log->previous_fd) != 0) {
-        monatt_log_warning("event log: the previous boot's log was not kept whole");
-    }
-    if (ftruncate(log->fd, 0) != 0 || fdatasync(log->fd) != 0) {
-        return monatt_error_set_errno(err, errno, "event log: start a new one");
-    }
-    return true;
+    return segment_files_new_boot(&log->files, log->segment, log->buffer, EVENT_LOG_BATCH, err) &&
+           begin_boot(log, err);
 }
 
 /* Encodes records from `logged` on; returns how many, sets host and the end of each. */
@@ -89,7 +84,7 @@ static uint64_t encode_batch(EventLog *log, Device *device, size_t *ret_size, bo
     uint64_t count = 0;
     *ret_size = 0;
     *ret_host = false;
-    while (pipe->logged + count < pipe->enqueued &&
+    while (pipe->logged + count < segment_limit(device) &&
            EVENT_LOG_BATCH - *ret_size >= MONATT_CEL_ENTRY_MAXIMUM) {
         PipeEntry *entry = pipe_entry(pipe, pipe->logged + count);
         MonattCelEntry record = {.number = pipe->logged + count,
@@ -116,15 +111,52 @@ static uint64_t encode_batch(EventLog *log, Device *device, size_t *ret_size, bo
     return count;
 }
 
+/* What is in the file now is part of what the next checkpoint says. */
+static void take_note(EventLog *log, const uint8_t *bytes, size_t size, bool host)
+{
+    MonattReader r;
+    MonattError err = {0};
+    bool ok = EVP_DigestUpdate(log->digest, bytes, size) == 1;
+    monatt_reader_init(&r, "event log", bytes, size, &err);
+    /* Ends: each round consumes at least one byte. */
+    while (ok && host && monatt_reader_left(&r) > 0) {
+        MonattCelEntry entry;
+        size_t start = r.position;
+        ok =
+            monatt_cel_next(&r, &entry) &&
+            monatt_retained_note(&log->retained, &entry, r.bytes + start, r.position - start, &err);
+    }
+    if (!ok) {
+        /* Only when libcrypto fails.  A checkpoint that would not fit is worse than none. */
+        monatt_log_error("event log: no segment of this boot can be sealed any more");
+        log->retained.too_many = true;
+    }
+}
+
+/* Waits for a record, or for the time when the segment may be sealed. */
+static void wait_for_work(EventLog *log, Device *device)
+{
+    int64_t until = segment_wake_ms(log, device);
+    if (until < 0) {
+        pthread_cond_wait(&device->enqueued, &device->lock);
+        return;
+    }
+    struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+    pthread_cond_timedwait(&device->enqueued, &device->lock, &at);
+}
+
 void event_log_run(EventLog *log, Device *device)
 {
     pthread_mutex_lock(&device->lock);
     for (;;) {
-        if (device->pipe->logged == device->pipe->enqueued) {
+        if (segment_step(log, device)) {
+            continue;
+        }
+        if (device->pipe->logged == segment_limit(device)) {
             if (device->ending) {
                 break;
             }
-            pthread_cond_wait(&device->enqueued, &device->lock);
+            wait_for_work(log, device);
             continue;
         }
         size_t size;
@@ -133,9 +165,11 @@ void event_log_run(EventLog *log, Device *device)
         off_t offset = (off_t)device->log_bytes;
         device->log_writing = true;
         pthread_mutex_unlock(&device->lock);
-        bool ok =
-            write_whole(log->fd, log->buffer, size, offset) && (!host || fdatasync(log->fd) == 0);
-        if (!ok) {
+        bool ok = segment_files_write(log->fd, log->buffer, size, offset) &&
+                  (!host || fdatasync(log->fd) == 0);
+        if (ok) {
+            take_note(log, log->buffer, size, host);
+        } else {
             int saved = errno;
             if (ftruncate(log->fd, offset) != 0) {
                 saved = errno;

@@ -17,7 +17,8 @@
 
 static const char help[] =
     "usage: hw-attest serve [--private] [--run-dir DIR] [--state-dir DIR] [--allow-uid UID]...\n"
-    "                       [--user WHO] [--ready-fd N]\n"
+    "                       [--user WHO] [--ready-fd N] [--log-segment-bytes N]\n"
+    "                       [--log-segment-records N] [--log-segment-interval-ms N]\n"
     "       hw-attest replay FILE\n"
     "       hw-attest --print-capabilities | --version | --help\n"
     "\n"
@@ -32,6 +33,10 @@ static const char help[] =
     "FIRST-LAST\n"
     "                     (default as root: 2100000000-2100000255; else the own user)\n"
     "  --private          serve one VM and end with it\n"
+    "  --log-segment-bytes N, --log-segment-records N, --log-segment-interval-ms N\n"
+    "                     the event log is cut into segments, each begun by a signed checkpoint,\n"
+    "                     at so many bytes (4194304) or records (50000), not more often than\n"
+    "                     that (10000)\n"
     "  --ready-fd N       write one byte to descriptor N when launchers may connect\n"
     "\n"
     "replay feeds the bytes of an mpqemu connection, as in a bug report, to a device of its own.\n"
@@ -81,6 +86,9 @@ static int serve(int argc, char **argv)
                                           {"allow-uid", required_argument, NULL, 'u'},
                                           {"ready-fd", required_argument, NULL, 'f'},
                                           {"user", required_argument, NULL, 'w'},
+                                          {"log-segment-bytes", required_argument, NULL, 'b'},
+                                          {"log-segment-records", required_argument, NULL, 'n'},
+                                          {"log-segment-interval-ms", required_argument, NULL, 'i'},
                                           {0}};
     const char *run_dir = getenv("MONATT_RUN_DIR");
     const char *state_dir = getenv("MONATT_STATE_DIR");
@@ -118,6 +126,24 @@ static int serve(int argc, char **argv)
             }
             options.ready_fd = (int)value;
             fcntl(options.ready_fd, F_SETFD, FD_CLOEXEC);
+            break;
+        case 'b':
+            if (!number(optarg, MONATT_EVENT_LOG_GUEST_SHARE, &value) || value == 0) {
+                return usage(optarg, "--log-segment-bytes: 1 to 25165824");
+            }
+            options.vm.log_limits.bytes = value;
+            break;
+        case 'n':
+            if (!number(optarg, UINT32_MAX, &value) || value == 0) {
+                return usage(optarg, "--log-segment-records: 1 to 4294967295");
+            }
+            options.vm.log_limits.records = value;
+            break;
+        case 'i':
+            if (!number(optarg, INT32_MAX, &value) || value == 0) {
+                return usage(optarg, "--log-segment-interval-ms: 1 to 2147483647");
+            }
+            options.vm.log_limits.interval_ms = value;
             break;
         default:
             return usage(argv[optind - 1], "unknown option, or without its value");

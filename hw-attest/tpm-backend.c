@@ -180,16 +180,18 @@ static bool extend(TpmBackend *tpm, const PipeEntry *entry, MonattError *err)
     return rc == TSS2_RC_SUCCESS ? true : failed(rc, "extend", err);
 }
 
-static bool quote_digest_matches(const TPM2B_ATTEST *attest, DeviceQuoteJob *job)
+typedef uint8_t Values[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE];
+
+static bool quote_digest_matches(const TPM2B_ATTEST *attest, uint16_t alg, const Values values)
 {
     TPMS_ATTEST parsed;
     size_t offset = 0;
     uint8_t all[MONATT_REGISTER_COUNT * MONATT_SHA384_SIZE];
     uint8_t digest[MONATT_SHA384_SIZE];
-    bool wide = job->alg == MONATT_ALG_SHA384;
+    bool wide = alg == MONATT_ALG_SHA384;
     size_t size = wide ? MONATT_SHA384_SIZE : MONATT_SHA256_SIZE;
     for (unsigned i = 0; i < MONATT_REGISTER_COUNT; i++) {
-        memcpy(all + i * size, job->quote.values[i], size);
+        memcpy(all + i * size, values[i], size);
     }
     if (Tss2_MU_TPMS_ATTEST_Unmarshal(attest->attestationData, attest->size, &offset, &parsed) !=
         TSS2_RC_SUCCESS) {
@@ -202,34 +204,34 @@ static bool quote_digest_matches(const TPM2B_ATTEST *attest, DeviceQuoteJob *job
     return ok && got->size == size && monatt_bytes_equal(got->buffer, digest, size);
 }
 
-/* FAULT: the PCRs are not what the device computed. */
-static bool make_quote(TpmBackend *tpm, DeviceQuoteJob *job, MonattError *err)
+/* Over signature->qualifying.  FAULT: the PCRs are not what the device computed. */
+static bool sign(TpmBackend *tpm, uint16_t alg, const Values values, DeviceSignature *ret,
+                 MonattError *err)
 {
-    TPM2B_DATA qualifying = {.size = (UINT16)job->qualifying_size};
-    memcpy(qualifying.buffer, job->qualifying, job->qualifying_size);
+    TPM2B_DATA qualifying = {.size = (UINT16)ret->qualifying_size};
+    memcpy(qualifying.buffer, ret->qualifying, ret->qualifying_size);
     TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
     TPML_PCR_SELECTION selection = {.count = 1};
     selection.pcrSelections[0] =
-        (TPMS_PCR_SELECTION){.hash = job->alg, .sizeofSelect = 3, .pcrSelect = {255, 255, 255}};
+        (TPMS_PCR_SELECTION){.hash = alg, .sizeofSelect = 3, .pcrSelect = {255, 255, 255}};
     TPM2B_ATTEST *attest = NULL;
     TPMT_SIGNATURE *signature = NULL;
-    ESYS_TR key = job->alg == MONATT_ALG_SHA384 ? tpm->ak384 : tpm->ak256;
+    ESYS_TR key = alg == MONATT_ALG_SHA384 ? tpm->ak384 : tpm->ak256;
     TSS2_RC rc = Esys_Quote(tpm->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                             &qualifying, &scheme, &selection, &attest, &signature);
     if (rc != TSS2_RC_SUCCESS) {
         return failed(rc, "Quote", err);
     }
     size_t offset = 0;
-    bool ok = attest->size <= sizeof(job->quote.attest);
+    bool ok = attest->size <= sizeof(ret->attest);
     if (ok) {
-        memcpy(job->quote.attest, attest->attestationData, attest->size);
-        job->quote.attest_size = attest->size;
-        ok = Tss2_MU_TPMT_SIGNATURE_Marshal(signature, job->quote.signature,
-                                            sizeof(job->quote.signature),
+        memcpy(ret->attest, attest->attestationData, attest->size);
+        ret->attest_size = attest->size;
+        ok = Tss2_MU_TPMT_SIGNATURE_Marshal(signature, ret->signature, sizeof(ret->signature),
                                             &offset) == TSS2_RC_SUCCESS;
-        job->quote.signature_size = (uint16_t)offset;
+        ret->signature_size = (uint16_t)offset;
     }
-    bool same = ok && quote_digest_matches(attest, job);
+    bool same = ok && quote_digest_matches(attest, alg, values);
     Esys_Free(attest);
     Esys_Free(signature);
     if (!ok) {
@@ -239,6 +241,20 @@ static bool make_quote(TpmBackend *tpm, DeviceQuoteJob *job, MonattError *err)
         return monatt_error_set(err, MONATT_ERROR_FAULT,
                                 "swtpm: its PCRs differ from the device's registers");
     }
+    return true;
+}
+
+static bool make_quote(TpmBackend *tpm, DeviceQuoteJob *job, MonattError *err)
+{
+    DeviceSignature made = {.qualifying_size = job->qualifying_size};
+    memcpy(made.qualifying, job->qualifying, job->qualifying_size);
+    if (!sign(tpm, job->alg, job->quote.values, &made, err)) {
+        return false;
+    }
+    memcpy(job->quote.attest, made.attest, made.attest_size);
+    job->quote.attest_size = made.attest_size;
+    memcpy(job->quote.signature, made.signature, made.signature_size);
+    job->quote.signature_size = made.signature_size;
     job->quote.alg = job->alg;
     return true;
 }
@@ -292,6 +308,30 @@ static void run_quote(TpmBackend *tpm, Device *device)
     finish_quote(device, ok, &err);
 }
 
+/* The checkpoint's quotes, while no record behind it has reached swtpm. */
+static void run_seal(TpmBackend *tpm, Device *device)
+{
+    DeviceSeal *seal = &device->seal;
+    Values values256;
+    Values values384;
+    bool ok = device_ready(device, &seal->error);
+    seal->state = SEAL_RUNNING;
+    for (unsigned i = 0; i < MONATT_REGISTER_COUNT; i++) {
+        memcpy(values256[i], seal->registers.mr[i].sha256, MONATT_SHA256_SIZE);
+        memcpy(values384[i], seal->registers.mr[i].sha384, MONATT_SHA384_SIZE);
+    }
+    pthread_mutex_unlock(&device->lock);
+    bool signed_both = ok &&
+                       sign(tpm, MONATT_ALG_SHA256, values256, &seal->signature256, &seal->error) &&
+                       sign(tpm, MONATT_ALG_SHA384, values384, &seal->signature384, &seal->error);
+    pthread_mutex_lock(&device->lock);
+    if (ok && !signed_both) {
+        mark_fault(device, &seal->error);
+    }
+    seal->state = signed_both ? SEAL_SIGNED : SEAL_FAILED;
+    pthread_cond_broadcast(&device->changed);
+}
+
 static void run_extend(TpmBackend *tpm, Device *device)
 {
     MonattError err = {0};
@@ -338,7 +378,7 @@ static void run_reset(TpmBackend *tpm, Device *device)
     uint8_t seed[MONATT_BOOT_SEED_SIZE];
     /* What the old boot wrote is in its log before that becomes the previous one. */
     while (!device->ending &&
-           (device->log_writing ||
+           (device->log_writing || device->seal.state != SEAL_IDLE ||
             (device->pipe->logged < device->pipe->enqueued && !device->log_failed))) {
         pthread_cond_wait(&device->changed, &device->lock);
     }
@@ -371,8 +411,15 @@ static void run_reset(TpmBackend *tpm, Device *device)
 /* The clock is read only while something is held. */
 static uint64_t sync_limit(Device *device)
 {
-    return device->hold.active ? hold_limit(&device->hold, device->pipe->logged, device_now_ms())
-                               : device->pipe->logged;
+    uint64_t limit = segment_limit(device);
+    limit = limit < device->pipe->logged ? limit : device->pipe->logged;
+    return device->hold.active ? hold_limit(&device->hold, limit, device_now_ms()) : limit;
+}
+
+/* A quote at a segment's end or behind it is of the next segment. */
+static bool quote_waits(const Device *device)
+{
+    return device->seal.state != SEAL_IDLE && device->quote.position >= device->seal.position;
 }
 
 void tpm_backend_run(TpmBackend *tpm, Device *device)
@@ -382,7 +429,10 @@ void tpm_backend_run(TpmBackend *tpm, Device *device)
         bool dead = device_broken(device);
         if (device->resetting) {
             run_reset(tpm, device);
-        } else if (device->quote.state == QUOTE_ASKED &&
+        } else if (device->seal.state == SEAL_ASKED &&
+                   (dead || device->pipe->synced >= device->seal.position)) {
+            run_seal(tpm, device);
+        } else if (device->quote.state == QUOTE_ASKED && !quote_waits(device) &&
                    (dead || device->pipe->synced >= device->quote.position)) {
             run_quote(tpm, device);
         } else if (!dead && device->pipe->synced < sync_limit(device)) {

@@ -5,6 +5,7 @@
 #ifndef HW_ATTEST_VM_FOLDERS_H
 #define HW_ATTEST_VM_FOLDERS_H
 
+#include "hw-attest/event-log.h"
 #include "hw-attest/vm-user.h"
 #include "libmonatt/base/text.h"
 
@@ -13,6 +14,7 @@
 typedef struct VmOptions {
     const char *run_dir;
     const char *state_dir;
+    EventLogLimits log_limits; /* 0: the defaults */
 } VmOptions;
 
 /* Descriptors for the device: it can reach neither folder by its path. */

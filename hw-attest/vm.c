@@ -375,9 +375,11 @@ static void wait_for_qemu(Device *device)
 /* Before threads: from here on swtpm's sockets are all that has a path. */
 static bool leave_files(Vm *vm, MonattError *err)
 {
-    const int files[] = {vm->log.fd, vm->log.previous_fd};
+    int files[SEGMENT_FILES + 1];
     const SandboxPlace place = {
         .run_fd = vm->run_fd, .file_fds = files, .file_count = MONATT_ARRAY_SIZE(files)};
+    memcpy(files, vm->log.files.fds, sizeof(vm->log.files.fds));
+    files[SEGMENT_FILES] = vm->log.files.previous_fd;
     if (!sandbox_before_threads(&place, &vm->sandbox, err)) {
         return false;
     }
@@ -400,7 +402,8 @@ int vm_serve(const VmOptions *options, const VmUser *user, int connection, int l
     vm.run_fd = vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd =
         -1;
     vfio_listen_init(&vm.vfio);
-    vm.log.fd = vm.log.previous_fd = -1;
+    event_log_init(&vm.log);
+    vm.log.limits = options->log_limits;
     vm.tpm.socket.data_fd = vm.tpm.socket.control_fd = -1;
     vm.device = device_new(kept);
     if (!vm.device) {
