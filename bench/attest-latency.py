@@ -3,7 +3,7 @@
 
 The whole: a question over HTTP, boot items, plugin windows, one introspection of all tasks, three
 records on disk, a device quote and a host quote, the signature, the report on disk.  The peer is
-quote-loop on the very swtpm that the collector uses, in turns with it: the collector lets go of
+tpm-loop on the very swtpm that the collector uses, in turns with it: the collector lets go of
 the TPM meanwhile, as a software TPM serves one at a time.
 """
 import os
@@ -25,7 +25,7 @@ def quotes(host):
     """Seconds of each of QUOTES quotes."""
     host.end(host.collector)
     host.children.remove(host.collector)
-    done = subprocess.run([paths.build("bench", "quote-loop"),
+    done = subprocess.run([paths.build("bench", "tpm-loop"), "quote",
                            f"swtpm:path={host.folder}/tpm.sock", str(QUOTES)],
                           capture_output=True, text=True, check=True, timeout=120)
     if os.path.exists(f"{host.run}/collector.sock"):

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * quote-loop.c - the peer of attest-latency: TPM2_Quote by ESYS, again and again, nothing else
+ * tpm-loop.c - the peer of attest-latency and ring-extend: one TPM command by ESYS, again and
+ * again, nothing else
  *
- * usage: quote-loop TCTI COUNT; prints the microseconds of each quote, one a line.
+ * usage: tpm-loop quote|extend TCTI COUNT; prints the microseconds of each, one a line.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_rc.h>
@@ -24,7 +27,7 @@ static double now_us(void)
 
 static int fail(const char *what, TSS2_RC code)
 {
-    fprintf(stderr, "quote-loop: %s: %s\n", what, Tss2_RC_Decode(code));
+    fprintf(stderr, "tpm-loop: %s: %s\n", what, Tss2_RC_Decode(code));
     return 1;
 }
 
@@ -69,31 +72,49 @@ static TSS2_RC quote(ESYS_CONTEXT *esys, ESYS_TR key)
     return code;
 }
 
+/* Both banks, as the device's. */
+static TSS2_RC extend(ESYS_CONTEXT *esys)
+{
+    static const TPML_DIGEST_VALUES digests = {
+        .count = 2,
+        .digests = {{.hashAlg = TPM2_ALG_SHA256, .digest.sha256 = {1}},
+                    {.hashAlg = TPM2_ALG_SHA384, .digest.sha384 = {1}}}};
+    return Esys_PCR_Extend(esys, ESYS_TR_PCR10, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                           &digests);
+}
+
 int main(int argc, char **argv)
 {
     TSS2_TCTI_CONTEXT *tcti = NULL;
     ESYS_CONTEXT *esys = NULL;
     ESYS_TR key = ESYS_TR_NONE;
-    long count = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
-    if (count < 1 || count > COUNT_MAXIMUM) {
-        fprintf(stderr, "usage: quote-loop TCTI COUNT\n");
+    long count = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
+    bool quotes = argc == 4 && strcmp(argv[1], "quote") == 0;
+    if (count < 1 || count > COUNT_MAXIMUM || (!quotes && strcmp(argv[1], "extend") != 0)) {
+        fprintf(stderr, "usage: tpm-loop quote|extend TCTI COUNT\n");
         return 2;
     }
-    TSS2_RC code = Tss2_TctiLdr_Initialize(argv[1], &tcti);
+    TSS2_RC code = Tss2_TctiLdr_Initialize(argv[2], &tcti);
     code = code == TSS2_RC_SUCCESS ? Esys_Initialize(&esys, tcti, NULL) : code;
-    code = code == TSS2_RC_SUCCESS ? create_key(esys, &key) : code;
+    if (code == TSS2_RC_SUCCESS) {
+        code = Esys_Startup(esys, TPM2_SU_CLEAR);
+        code = code == TPM2_RC_INITIALIZE ? TSS2_RC_SUCCESS : code; /* somebody started it */
+    }
+    code = code == TSS2_RC_SUCCESS && quotes ? create_key(esys, &key) : code;
     if (code != TSS2_RC_SUCCESS) {
-        return fail(argv[1], code);
+        return fail(argv[2], code);
     }
     for (long i = 0; i < count; i++) {
         double begin = now_us();
-        code = quote(esys, key);
+        code = quotes ? quote(esys, key) : extend(esys);
         if (code != TSS2_RC_SUCCESS) {
-            return fail("TPM2_Quote", code);
+            return fail(argv[1], code);
         }
         printf("%.1f\n", now_us() - begin);
     }
-    Esys_FlushContext(esys, key);
+    if (quotes) {
+        Esys_FlushContext(esys, key);
+    }
     Esys_Finalize(&esys);
     Tss2_TctiLdr_Finalize(&tcti);
     return 0;
