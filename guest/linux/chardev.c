@@ -247,7 +247,7 @@ static long do_report(struct monatt *m, struct monatt_report __user *argument)
     }
     error =
         monatt_report_make(m, report.inblob, report.inblob_size, report.buffer_size, &data, &size);
-    if (error == -E2BIG) {
+    if (error == -EFBIG) {
         error = -ENOSPC;
     }
     if (!error && copy_to_user(u64_to_user_ptr(report.buffer), data, size)) {

@@ -137,7 +137,7 @@ void monatt_measurements_init(struct monatt *m);
 extern const struct file_operations monatt_fops;
 
 /*
- * report.c: evidence about this VM, kvfree() it.  limit: more bytes are E2BIG.  Waits a minute at
+ * report.c: evidence about this VM, kvfree() it.  limit: more bytes are EFBIG.  Waits a minute at
  * most; errors as in monatt-ioctl.h.
  */
 int monatt_report_make(struct monatt *m, const u8 *inblob, size_t inblob_size, size_t limit,

@@ -92,7 +92,7 @@ static int answer(struct report *report)
     }
     error = monatt_report_make(provider, report->inblob, report->inblob_size, OUTBLOB_MAXIMUM,
                                &data, &size);
-    if (error == -E2BIG) {
+    if (error == -EFBIG) {
         dev_warn_ratelimited(&provider->pdev->dev,
                              "a report of %zu bytes does not fit into outblob, which takes %u; "
                              "/dev/monatt gives it whole\n",

@@ -28,7 +28,7 @@ static int report_new(struct tsm_report *report, void *data)
     int error = monatt_report_make(m, report->desc.inblob, report->desc.inblob_len,
                                    TSM_REPORT_OUTBLOB_MAX, &report->outblob, &size);
 
-    if (error == -E2BIG) {
+    if (error == -EFBIG) {
         dev_warn_ratelimited(&m->pdev->dev,
                              "a report of %zu bytes does not fit into outblob, which takes %u in "
                              "this kernel; /dev/monatt gives it whole\n",

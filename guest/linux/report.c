@@ -180,7 +180,7 @@ int monatt_report_make(struct monatt *m, const u8 *inblob, size_t inblob_size, s
     }
     *ret_size = size;
     if (!error && size > limit) {
-        error = -E2BIG;
+        error = -EFBIG;
     }
     if (!error) {
         data = kvmalloc(size, GFP_KERNEL | __GFP_NOWARN);
