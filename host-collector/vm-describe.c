@@ -18,8 +18,8 @@ static const char *state_of(const MonattDeviceStatus *status)
 
 static const char *fault_of(uint32_t fault)
 {
-    static const char *const names[] = {"none",      "tpm-gone", "tpm-differs",
-                                        "log-write", "wire",     "recovery"};
+    static const char *const names[] = {"none", "tpm-gone", "tpm-differs", "log-write",
+                                        "wire", "recovery", "restored"};
     return fault < MONATT_ARRAY_SIZE(names) ? names[fault] : "unknown";
 }
 

@@ -106,6 +106,9 @@ uint32_t device_fault(const Device *device)
     if (device->recovery_failed) {
         return MONATT_FAULT_RECOVERY;
     }
+    if (device->reset.restored) {
+        return MONATT_FAULT_RESTORED;
+    }
     if (device->log_failed) {
         return MONATT_FAULT_LOG_WRITE;
     }
@@ -114,7 +117,8 @@ uint32_t device_fault(const Device *device)
 
 bool device_broken(const Device *device)
 {
-    return device->tpm_gone || device->tpm_differs || device->recovery_failed;
+    return device->tpm_gone || device->tpm_differs || device->recovery_failed ||
+           device->reset.restored;
 }
 
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
@@ -172,7 +176,9 @@ bool device_ready(Device *device, MonattError *err)
         monatt_error_set(err, MONATT_ERROR_FAULT, "device: '%s': %s", device->name,
                          device->tpm_gone      ? "its swtpm is gone"
                          : device->tpm_differs ? "its swtpm shows other values"
-                                               : "what a killed device left does not fit together");
+                         : device->reset.restored
+                             ? "the VM was put into a saved state"
+                             : "what a killed device left does not fit together");
         return monatt_error_hint(err, "reset the VM");
     }
     if (device->resetting || reset_pending(&device->reset, device_now_ms())) {

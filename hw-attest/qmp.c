@@ -21,10 +21,16 @@ void qmp_init(Qmp *qmp, int fd, int wake_fd)
     qmp->fd = fd;
     qmp->wake_fd = wake_fd;
     qmp->used = 0;
+    qmp->taken = 0;
     qmp->overlong = false;
 }
 
 static const char ask_capabilities[] = "{\"execute\":\"qmp_capabilities\",\"id\":\"caps\"}\n";
+/* Without it QEMU says nothing of a migration. */
+static const char ask_events[] =
+    "{\"execute\":\"migrate-set-capabilities\",\"id\":\"events\",\"arguments\":"
+    "{\"capabilities\":[{\"capability\":\"events\",\"state\":true}]}}\n";
+static const char ask_cancel[] = "{\"execute\":\"migrate_cancel\",\"id\":\"cancel\"}\n";
 static const char ask_cpus[] = "{\"execute\":\"query-cpus-fast\",\"id\":\"cpus\"}\n";
 static const char ask_kvm[] = "{\"execute\":\"query-kvm\",\"id\":\"kvm\"}\n";
 static const char ask_status[] = "{\"execute\":\"query-status\",\"id\":\"status\"}\n";
@@ -38,12 +44,44 @@ static void set_stopped(Device *device, bool stopped)
     if (!stopped) {
         device->paused_ns += now - (uint64_t)device->stopped_since_ns;
     }
+    if (stopped) {
+        reset_stop(&device->reset, device_now_ms());
+    } else {
+        reset_resume(&device->reset, device_now_ms());
+    }
     device->stopped_since_ns = (int64_t)now;
     device->stopped = stopped;
     device_post(device, stopped ? MONATT_EVENT_STOPPED : MONATT_EVENT_RESUMED, 0);
 }
 
-static const char *event(Device *device, const char *name)
+/*
+ * With vfio-user-pci QEMU would carry the guest away, without its registers; with x-pci-proxy-dev
+ * it refuses by itself.  A snapshot says the same, but is done before anybody can cancel it:
+ * harmless until it is loaded, which reset.h sees.
+ */
+static const char *migration(Device *device, json_t *data)
+{
+    static const char *const over[] = {"none", "cancelling", "cancelled", "failed", "completed"};
+    const char *status = json_string_value(json_object_get(data, "status"));
+    if (!status) {
+        return NULL;
+    }
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(over); i++) {
+        if (strcmp(status, over[i]) == 0) {
+            return NULL;
+        }
+    }
+    if (strcmp(status, "setup") == 0) {
+        monatt_log_warning(
+            "'%s': a migration or snapshot began: refused as far as it can be, as the "
+            "registers are not in it",
+            device->name);
+        device_post(device, MONATT_EVENT_FAULT, MONATT_FAULT_MIGRATION);
+    }
+    return ask_cancel;
+}
+
+static const char *event(Device *device, const char *name, json_t *data)
 {
     if (strcmp(name, "RESET") == 0) {
         if (reset_qmp(&device->reset, device_now_ms())) {
@@ -56,6 +94,10 @@ static const char *event(Device *device, const char *name)
         return ask_cpus;
     } else if (strcmp(name, "GUEST_PANICKED") == 0) {
         device_post(device, MONATT_EVENT_PANICKED, 0);
+    } else if (strcmp(name, "MIGRATION") == 0) {
+        return migration(device, data);
+    } else if (strcmp(name, "WAKEUP") == 0) {
+        reset_wakeup(&device->reset);
     } else if (strcmp(name, "CPU_PLUG") == 0 || strcmp(name, "ACPI_DEVICE_OST") == 0) {
         return ask_cpus;
     }
@@ -79,7 +121,10 @@ static const char *answer(Device *device, const char *id, json_t *value)
 {
     if (strcmp(id, "caps") == 0) {
         device->reset.monitor = true;
-        return ask_kvm;
+        return ask_events;
+    }
+    if (strcmp(id, "events") == 0) {
+        return ask_kvm; /* refused or not: a QEMU that cannot migrate has no such capability */
     }
     if (strcmp(id, "kvm") == 0) {
         json_t *enabled = json_object_get(value, "enabled");
@@ -94,8 +139,11 @@ static const char *answer(Device *device, const char *id, json_t *value)
     }
     if (strcmp(id, "status") == 0) {
         json_t *running = json_object_get(value, "running");
+        const char *status = json_string_value(json_object_get(value, "status"));
         if (json_is_boolean(running)) {
-            set_stopped(device, !json_is_true(running));
+            /* In S3 nothing runs, but nobody stopped it, and its end is no RESUME. */
+            set_stopped(device,
+                        !json_is_true(running) && !(status && !strcmp(status, "suspended")));
         }
     }
     return NULL;
@@ -115,61 +163,108 @@ const char *qmp_line(Device *device, const char *line, size_t size)
     if (json_object_get(message, "QMP")) {
         next = ask_capabilities;
     } else if (name) {
-        next = event(device, name);
+        next = event(device, name, json_object_get(message, "data"));
     } else if (id && json_object_get(message, "return")) {
         next = answer(device, id, json_object_get(message, "return"));
+    } else if (id && strcmp(id, "events") == 0 && json_object_get(message, "error")) {
+        next = answer(device, id, NULL);
     }
     pthread_mutex_unlock(&device->lock);
     json_decref(message);
     return next;
 }
 
-/* false: QEMU closed its end. */
-static bool receive(Qmp *qmp, Device *device)
+/* A whole line stands in the buffer: hands it out, to be dropped by the next call. */
+static bool take_line(Qmp *qmp, const char **ret_line, size_t *ret_size)
 {
-    ssize_t got = recv(qmp->fd, qmp->line + qmp->used, sizeof(qmp->line) - qmp->used, MSG_DONTWAIT);
-    if (got < 0) {
-        return errno == EAGAIN || errno == EINTR;
-    }
-    if (got == 0) {
-        return false;
-    }
-    qmp->used += (size_t)got;
-    char *end;
-    while ((end = memchr(qmp->line, '\n', qmp->used))) {
-        size_t size = (size_t)(end - qmp->line);
-        const char *command = qmp->overlong ? NULL : qmp_line(device, qmp->line, size);
-        qmp->overlong = false;
-        if (command && send(qmp->fd, command, strlen(command), MSG_NOSIGNAL | MSG_DONTWAIT) !=
-                           (ssize_t)strlen(command)) {
-            monatt_log_warning("QMP: QEMU does not take commands");
+    for (;;) {
+        qmp->used -= qmp->taken;
+        memmove(qmp->line, qmp->line + qmp->taken, qmp->used);
+        qmp->taken = 0;
+        char *end = memchr(qmp->line, '\n', qmp->used);
+        if (!end && qmp->used == sizeof(qmp->line)) {
+            qmp->used = 0;
+            qmp->overlong = true;
         }
-        qmp->used -= size + 1;
-        memmove(qmp->line, end + 1, qmp->used);
+        if (!end) {
+            return false;
+        }
+        size_t size = (size_t)(end - qmp->line);
+        qmp->taken = size + 1;
+        if (!qmp->overlong) {
+            *ret_line = qmp->line;
+            *ret_size = size;
+            return true;
+        }
+        qmp->overlong = false;
     }
-    if (qmp->used == sizeof(qmp->line)) {
-        qmp->used = 0;
-        qmp->overlong = true;
+}
+
+QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *ret_size)
+{
+    int64_t until = device_now_ms() + timeout_ms;
+    while (!take_line(qmp, ret_line, ret_size)) {
+        int64_t left = until - device_now_ms();
+        struct pollfd waits[2] = {{.fd = qmp->fd, .events = POLLIN},
+                                  {.fd = qmp->wake_fd, .events = POLLIN}};
+        int ready = poll(waits, 2, left > 0 ? (int)left : 0);
+        if (ready > 0 && waits[0].revents) {
+            ssize_t got =
+                recv(qmp->fd, qmp->line + qmp->used, sizeof(qmp->line) - qmp->used, MSG_DONTWAIT);
+            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+                return QMP_CLOSED;
+            }
+            qmp->used += got > 0 ? (size_t)got : 0;
+        } else if (ready > 0 && waits[1].revents) {
+            return QMP_TIMEOUT;
+        } else if (left <= 0) {
+            return QMP_TIMEOUT;
+        }
+    }
+    return QMP_LINE;
+}
+
+bool qmp_send(const Qmp *qmp, const char *command)
+{
+    size_t size = strlen(command);
+    if (send(qmp->fd, command, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size) {
+        monatt_log_warning("QMP: QEMU does not take commands");
+        return false;
     }
     return true;
 }
 
+/* Once in a while, whatever QEMU says: heartbeat, and resets whose time is over.  False: end. */
+static bool tick(Device *device)
+{
+    atomic_fetch_add(&device->kept->heartbeat.ticks, 1);
+    pthread_mutex_lock(&device->lock);
+    (void)reset_pending(&device->reset, device_now_ms());
+    if (device->reset.restored && !device->reset.told) {
+        device->reset.told = true;
+        monatt_log_warning("'%s': QEMU put the VM into a saved state: nothing is known of it until "
+                           "its next reset",
+                           device->name);
+        device_post(device, MONATT_EVENT_FAULT, MONATT_FAULT_RESTORED);
+    }
+    bool ending = device->ending;
+    pthread_mutex_unlock(&device->lock);
+    return !ending;
+}
+
 void qmp_run(Qmp *qmp, Device *device)
 {
-    bool open = qmp->fd >= 0;
-    for (;;) {
-        struct pollfd waits[2] = {{.fd = open ? qmp->fd : -1, .events = POLLIN},
-                                  {.fd = qmp->wake_fd, .events = POLLIN}};
-        int ready = poll(waits, 2, TICK_MS);
-        atomic_fetch_add(&device->kept->heartbeat.ticks, 1);
-        pthread_mutex_lock(&device->lock);
-        bool ending = device->ending;
-        pthread_mutex_unlock(&device->lock);
-        if (ending) {
-            return;
-        }
-        if (ready > 0 && waits[0].revents && !receive(qmp, device)) {
-            open = false;
+    while (tick(device)) {
+        const char *line;
+        size_t size;
+        QmpWait wait = qmp_next_line(qmp, TICK_MS, &line, &size);
+        if (wait == QMP_LINE) {
+            const char *command = qmp_line(device, line, size);
+            if (command) {
+                qmp_send(qmp, command);
+            }
+        } else if (wait == QMP_CLOSED) {
+            qmp->fd = -1;
             pthread_mutex_lock(&device->lock);
             device->reset.monitor = false;
             device->qmp_open = false;

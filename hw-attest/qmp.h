@@ -15,12 +15,21 @@ typedef struct Qmp {
     int fd;
     int wake_fd; /* readable when device->ending was set */
     size_t used;
+    size_t taken;  /* of these, the line that was handed out */
     bool overlong; /* the rest of a line that was too long is dropped */
     char line[QMP_LINE_MAXIMUM];
 } Qmp;
 
 /* Both descriptors stay the caller's; fd -1: there is no monitor. */
 void qmp_init(Qmp *qmp, int fd, int wake_fd);
+typedef enum QmpWait { QMP_LINE, QMP_TIMEOUT, QMP_CLOSED } QmpWait;
+/*
+ * Waits at most timeout_ms (0: looks) for a line; *ret_line, without its end, is good until the
+ * next call.  TIMEOUT also when wake_fd is readable.  Lines that are too long are passed over.
+ */
+QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *ret_size);
+/* One command with its line end; false when QEMU does not take it.  Never waits. */
+bool qmp_send(const Qmp *qmp, const char *command);
 /* The qmp thread: until device->ending; beats the heartbeat even when QEMU is silent. */
 void qmp_run(Qmp *qmp, Device *device);
 /* One line without its end; for tests and the fuzzer.  Returns a command to send, or NULL. */

@@ -212,6 +212,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
         return false;
     }
     vm->wire = request.wire == MONATT_WIRE_VFIO_USER ? &wire_vfio_user : &wire_mpqemu;
+    device->reset.can_restore = vm->wire == &wire_vfio_user;
     memcpy(device->vid, request.vid, sizeof(device->vid));
     memcpy(device->name, request.name, sizeof(device->name));
     device->accelerator = request.accelerator;
