@@ -108,6 +108,15 @@ static const struct {
     {"setsockopt", "control.c SO_SNDTIMEO", 2, {{1, LOW, SOL_SOCKET}, {2, LOW, SO_SNDTIMEO}}},
 };
 
+const char *sandbox_allowed_call(size_t number)
+{
+    if (number < MONATT_ARRAY_SIZE(allowed)) {
+        return allowed[number].name;
+    }
+    number -= MONATT_ARRAY_SIZE(allowed);
+    return number < MONATT_ARRAY_SIZE(limited) ? limited[number].name : NULL;
+}
+
 static int add_limited(scmp_filter_ctx filter, size_t at)
 {
     struct scmp_arg_cmp tests[MONATT_ARRAY_SIZE(limited[0].arguments)];
@@ -155,6 +164,10 @@ bool sandbox_load_filter(MonattError *err)
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "sandbox: seccomp: no memory");
     }
     int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (rc == 0) {
+        /* The calls of 32-bit programs too end the process, not a thread of it. */
+        rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    }
     if (rc == 0) {
         rc = add_rules(filter, &name);
     }

@@ -34,5 +34,7 @@ bool sandbox_enter_landlock(const SandboxPlace *place, bool *ret_entered,
 
 /* sandbox-filter.c */
 bool sandbox_load_filter(MonattError *err) MONATT_MUST_CHECK;
+/* The names in its tables, some twice; NULL after the last.  So that a test can miss none. */
+const char *sandbox_allowed_call(size_t number);
 
 #endif

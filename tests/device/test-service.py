@@ -146,7 +146,7 @@ def check_control(tap, service):
     first = vm.registers()
     cases = [
         ("no type 0", 0, b"", FORMAT), ("no type 16 yet", 16, b"", FORMAT),
-        ("no type 18", 18, b"", FORMAT), ("no ATTACH here", ATTACH, request(), FORMAT),
+        ("no type 20", 20, b"", FORMAT), ("no ATTACH here", ATTACH, request(), FORMAT),
         ("an event", 14, bytes(10), FORMAT), ("an answer", 0x8002, b"", FORMAT),
         ("status with a byte", STATUS, b"x", FORMAT), ("subscribe with a byte", SUBSCRIBE, b"x", FORMAT),
         ("extend of nothing", EXTEND, b"", FORMAT), ("extend without record", EXTEND, b"\x11", LIMIT),
@@ -215,7 +215,7 @@ def check_start(tap, folder):
     code, lines = run("serve", "--run-dir", "/tmp/" + "x" * 90, "--state-dir", folder + "/s")
     tap.ok(code == 1 and one_line(lines) and "too long" in lines[0], "a run folder that is too long",
            (code, lines))
-    fits = "/tmp/" + "x" * (107 - len("/tmp/" + "/vm/" + "/tpm.sock.ctrl") - 36)
+    fits = "/tmp/" + "x" * (107 - len("/tmp/" + "/vm/" + "/vfio-user.sock") - 36)
     os.makedirs(fits, mode=0o700)
     service = Service.__new__(Service)
     service.folder, service.program, service.private = folder, paths.HW_ATTEST, False
