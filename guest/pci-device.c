@@ -143,7 +143,7 @@ static bool refuse_access(const char *sysfs, const char *path, int error, Monatt
                                "attest device: '%s': kernel lockdown%s%s forbids to map it", path,
                                known ? " " : "", known ? mode : "");
         err->code = MONATT_ERROR_PERMISSION;
-        return monatt_error_hint(err, "boot without lockdown= and with secure boot off");
+        return monatt_error_hint(err, "load the driver, guest/linux: it works under lockdown");
     }
     monatt_error_set_errno(err, error, "attest device: '%s'", path);
     if (error == EACCES || error == EPERM) {

@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "guest/registers-access.h"
-#include "hw-attest/register-map.h"
 
 #define PROC_ENTRIES_MAXIMUM                                                                       \
     (1024 * 1024)     /* directory entries looked at; pid_max is below 4 Mi                        \
@@ -124,40 +122,15 @@ bool process_list_collect(const char *proc, MonattGuestTask *tasks, size_t capac
     return true;
 }
 
-static bool append(PciDevice *device, const uint8_t *bytes, size_t size, MonattError *err)
+bool process_list_encode(const uint8_t nonce[MONATT_NONCE_SIZE], const MonattGuestTask *tasks,
+                         size_t count, uint8_t *bytes, size_t capacity, size_t *ret_size,
+                         MonattError *err)
 {
-    for (size_t at = 0; at < size; at += MONATT_DATA_SIZE) {
-        size_t part = size - at < MONATT_DATA_SIZE ? size - at : MONATT_DATA_SIZE;
-        pci_device_write_bytes(device->bar0, MONATT_REG_DATA, bytes + at, part);
-        pci_device_write32(device->bar0, MONATT_REG_DATA_SIZE, (uint32_t)part);
-        if (!registers_access_command(device, MONATT_CMD_LIST_APPEND, "process list", err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool process_list_send(PciDevice *device, const uint8_t nonce[MONATT_NONCE_SIZE],
-                       const MonattGuestTask *tasks, size_t count, MonattError *err)
-{
-    uint8_t *bytes MONATT_CLEANUP_FREE = malloc(MONATT_GUEST_LIST_MAXIMUM);
     MonattWriter w;
-    size_t size;
-    if (!bytes) {
-        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "process list: no memory");
-    }
-    monatt_writer_init(&w, bytes, MONATT_GUEST_LIST_MAXIMUM);
+    monatt_writer_init(&w, bytes, capacity);
     monatt_guest_list_begin(&w, nonce, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
         monatt_guest_list_add(&w, &tasks[i]);
     }
-    return monatt_writer_finish(&w, "process list", &size, err) &&
-           registers_access_command(device, MONATT_CMD_LIST_BEGIN, "process list", err) &&
-           append(device, bytes, size, err) &&
-           registers_access_command(device, MONATT_CMD_LIST_END, "process list", err);
-}
-
-void process_list_nonce(const PciDevice *device, uint8_t ret_nonce[MONATT_NONCE_SIZE])
-{
-    pci_device_read_bytes(device->bar0, MONATT_REG_NONCE, ret_nonce, MONATT_NONCE_SIZE);
+    return monatt_writer_finish(&w, "process list", ret_size, err);
 }

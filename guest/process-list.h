@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include "guest/pci-device.h"
 #include "libmonatt/formats/guest-list.h"
 
 /*
@@ -16,11 +15,9 @@
  */
 bool process_list_collect(const char *proc, MonattGuestTask *tasks, size_t capacity,
                           size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
-/* nonce: what the device showed before the list was taken. */
-bool process_list_send(PciDevice *device, const uint8_t nonce[MONATT_NONCE_SIZE],
-                       const MonattGuestTask *tasks, size_t count,
-                       MonattError *err) MONATT_MUST_CHECK;
-/* The nonce that the host wants the next list bound to. */
-void process_list_nonce(const PciDevice *device, uint8_t ret_nonce[MONATT_NONCE_SIZE]);
+/* nonce: what the device showed before the list was taken.  LIMIT: does not fit the capacity. */
+bool process_list_encode(const uint8_t nonce[MONATT_NONCE_SIZE], const MonattGuestTask *tasks,
+                         size_t count, uint8_t *bytes, size_t capacity, size_t *ret_size,
+                         MonattError *err) MONATT_MUST_CHECK;
 
 #endif

@@ -15,6 +15,14 @@
 #define EXTEND_PATIENCE_MS 10000 /* a reset of the VM's TPM and a loaded host */
 #define EXTEND_PAUSE_MS 2
 
+void registers_access_decode(const uint8_t entry[MONATT_BAR2_ENTRY_SIZE], RegistersValue *ret)
+{
+    memcpy(ret->sha256, entry + MONATT_ENTRY_SHA256, sizeof(ret->sha256));
+    memcpy(ret->sha384, entry + MONATT_ENTRY_SHA384, sizeof(ret->sha384));
+    memcpy(&ret->extends, entry + MONATT_ENTRY_EXTENDS, sizeof(ret->extends));
+    memcpy(&ret->synced, entry + MONATT_ENTRY_SYNCED, sizeof(ret->synced));
+}
+
 bool registers_access_read(PciDevice *device, uint32_t index, RegistersValue *ret, MonattError *err)
 {
     uint8_t entry[MONATT_BAR2_ENTRY_SIZE];
@@ -30,26 +38,14 @@ bool registers_access_read(PciDevice *device, uint32_t index, RegistersValue *re
         if (before != after || (before & 1) != 0) {
             continue;
         }
-        memcpy(ret->sha256, entry + MONATT_ENTRY_SHA256, sizeof(ret->sha256));
-        memcpy(ret->sha384, entry + MONATT_ENTRY_SHA384, sizeof(ret->sha384));
-        memcpy(&ret->extends, entry + MONATT_ENTRY_EXTENDS, sizeof(ret->extends));
-        memcpy(&ret->synced, entry + MONATT_ENTRY_SYNCED, sizeof(ret->synced));
+        registers_access_decode(entry, ret);
         return true;
     }
     return monatt_error_set(err, MONATT_ERROR_BUSY,
                             "register %u: read: it changed %d times meanwhile", index, READ_TRIES);
 }
 
-const char *registers_access_status(const PciDevice *device)
-{
-    uint32_t status = pci_device_read32(device->bar0, MONATT_REG_STATUS);
-    if (status & MONATT_STATUS_FAULT) {
-        return "fault";
-    }
-    return status & MONATT_STATUS_READY ? "ready" : "busy";
-}
-
-static bool refuse(uint32_t code, const char *what, MonattError *err)
+bool registers_access_refuse(uint32_t code, const char *what, MonattError *err)
 {
     switch (code) {
     case MONATT_ERR_INDEX:
@@ -92,7 +88,7 @@ bool registers_access_command(PciDevice *device, uint32_t command, const char *w
         pci_device_write32(device->bar0, MONATT_REG_COMMAND, command);
         code = pci_device_read32(device->bar0, MONATT_REG_ERROR);
     }
-    return code == MONATT_ERR_NONE || refuse(code, what, err);
+    return code == MONATT_ERR_NONE || registers_access_refuse(code, what, err);
 }
 
 bool registers_access_extend(PciDevice *device, uint32_t index, const uint8_t *sha256,
@@ -125,4 +121,25 @@ bool registers_access_extend(PciDevice *device, uint32_t index, const uint8_t *s
     pci_device_write32(device->bar0, MONATT_REG_INDEX, index);
     pci_device_write32(device->bar0, MONATT_REG_DATA_SIZE, (uint32_t)used);
     return registers_access_command(device, command, "extend", err);
+}
+
+static bool append(PciDevice *device, const uint8_t *bytes, size_t size, MonattError *err)
+{
+    for (size_t at = 0; at < size; at += MONATT_DATA_SIZE) {
+        size_t part = size - at < MONATT_DATA_SIZE ? size - at : MONATT_DATA_SIZE;
+        pci_device_write_bytes(device->bar0, MONATT_REG_DATA, bytes + at, part);
+        pci_device_write32(device->bar0, MONATT_REG_DATA_SIZE, (uint32_t)part);
+        if (!registers_access_command(device, MONATT_CMD_LIST_APPEND, "process list", err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool registers_access_send_list(PciDevice *device, const uint8_t *bytes, size_t size,
+                                MonattError *err)
+{
+    return registers_access_command(device, MONATT_CMD_LIST_BEGIN, "process list", err) &&
+           append(device, bytes, size, err) &&
+           registers_access_command(device, MONATT_CMD_LIST_END, "process list", err);
 }

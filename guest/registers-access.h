@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/pci-device.h"
+#include "hw-attest/register-map.h"
 #include "libmonatt/formats/limits.h"
 
 typedef struct RegistersValue {
@@ -34,7 +35,12 @@ bool registers_access_extend(PciDevice *device, uint32_t index, const uint8_t *s
  */
 bool registers_access_command(PciDevice *device, uint32_t command, const char *what,
                               MonattError *err) MONATT_MUST_CHECK;
-/* The bits of MONATT_REG_STATUS as one word, "ready" "busy" "fault", static. */
-const char *registers_access_status(const PciDevice *device);
+/* A whole process list in pieces of the data window. */
+bool registers_access_send_list(PciDevice *device, const uint8_t *bytes, size_t size,
+                                MonattError *err) MONATT_MUST_CHECK;
+/* What a MONATT_ERR_ of the device means to a user; returns false.  what: "extend". */
+bool registers_access_refuse(uint32_t code, const char *what, MonattError *err);
+/* An entry of BAR2's layout, from wherever it was copied. */
+void registers_access_decode(const uint8_t entry[MONATT_BAR2_ENTRY_SIZE], RegistersValue *ret);
 
 #endif

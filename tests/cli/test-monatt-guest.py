@@ -86,7 +86,7 @@ def check_usage(tap, fake):
                         (("extend", "1", DIGEST_256, DIGEST_256), "a second one of its bank"),
                         (("extend", "1", DIGEST_256, "--file", "/bin/sh"), "either digests or"),
                         (("reset", "1", "2"), "wrong number of arguments"),
-                        (("read", "--follow"), "belongs to 'processes'"),
+                        (("read", "--follow"), "takes no --follow"),
                         (("read", "--file", "x"), "takes no --file"),
                         (("read", "--colour"), "unknown option"),
                         (("extend", "1", "--file"), "without its value")):
