@@ -191,9 +191,9 @@ static uint32_t status(Device *device)
 
 static uint32_t capabilities(const Device *device)
 {
-    (void)device;
     return MONATT_CAP_SHA256 | MONATT_CAP_SHA384 | MONATT_CAP_PROCESS_LIST | MONATT_CAP_RING |
-           MONATT_CAP_SHADOW | MONATT_CAP_REPORT;
+           MONATT_CAP_SHADOW | MONATT_CAP_REPORT |
+           (interrupt_available(device) ? MONATT_CAP_INTERRUPT : 0);
 }
 
 static void put(uint8_t *bytes, uint64_t value, size_t size)
@@ -231,6 +231,10 @@ static uint32_t control_word(Device *device, uint32_t offset)
         return report_size(&device->report, device_now_ms());
     case MONATT_REG_REPORT_OFFSET:
         return device->report.offset;
+    case MONATT_REG_INTERRUPT_STATUS:
+        return device->interrupt.status;
+    case MONATT_REG_INTERRUPT_ENABLE:
+        return device->interrupt.enable;
     case MONATT_REG_RING_ADDRESS:
         return (uint32_t)device->ring.kept.address;
     case MONATT_REG_RING_ADDRESS + 4:
@@ -335,6 +339,12 @@ static void write_word(Device *device, uint32_t offset, uint32_t value)
     case MONATT_REG_DATA_SIZE:
         command->data_size = value;
         break;
+    case MONATT_REG_INTERRUPT_STATUS:
+        interrupt_acknowledge(device, value);
+        break;
+    case MONATT_REG_INTERRUPT_ENABLE:
+        interrupt_enable(device, value);
+        break;
     case MONATT_REG_RING_SLOTS:
         device->ring.kept.slots = value;
         break;
@@ -381,6 +391,7 @@ void command_config_write(Device *device, uint32_t address, uint32_t value, uint
     if (!pci_config_bus_master(&device->config)) {
         command_dma_off(device);
     }
+    ring_wake(device); /* its interrupt may be allowed now */
 }
 
 void command_memory_changed(Device *device)

@@ -40,6 +40,7 @@ Device *device_new(DeviceKept *kept)
     pci_config_init(&device->config);
     guest_ram_init(&device->ram);
     ring_init(&device->ring);
+    interrupt_init(&device->interrupt);
     device->ring_fd = -1;
     device->log_fd = -1;
     device->wake_fd = -1;
@@ -51,6 +52,7 @@ void device_free(Device *device)
 {
     if (device) {
         command_dma_off(device);
+        interrupt_clear(&device->interrupt);
         guest_ram_clear(&device->ram);
         report_drop(&device->report);
         int old MONATT_CLEANUP_CLOSE = report_take_old(&device->report);

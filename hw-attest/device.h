@@ -16,6 +16,7 @@
 #include "hw-attest/guest-ram.h"
 #include "hw-attest/hold.h"
 #include "hw-attest/kept.h"
+#include "hw-attest/interrupt.h"
 #include "hw-attest/pci-config.h"
 #include "hw-attest/pipe.h"
 #include "hw-attest/registers.h"
@@ -88,6 +89,7 @@ typedef struct Device {
     GuestRam ram;
     Ring ring;
     Shadow shadow;
+    Interrupt interrupt;
     bool resetting; /* the tpm thread makes a new boot: extends answer busy */
     bool ending;    /* the wire closed */
     bool tpm_gone;

@@ -9,11 +9,13 @@
 
 #define COMMAND 0x04
 #define BUS_MASTER 0x04
+#define INTERRUPT_DISABLE 0x0400
 #define CACHE_LINE 0x0c
 #define BAR0 0x10
 #define BAR2 0x18
 #define SUBSYSTEM 0x2c
 #define INTERRUPT_LINE 0x3c
+#define INTERRUPT_PIN 0x3d
 
 static void put(PciConfig *config, uint32_t offset, uint32_t value, uint32_t size)
 {
@@ -97,6 +99,16 @@ void pci_config_write(PciConfig *config, uint32_t address, uint32_t value, uint3
 bool pci_config_bus_master(const PciConfig *config)
 {
     return get(config, COMMAND, 2) & BUS_MASTER;
+}
+
+bool pci_config_interrupts(const PciConfig *config)
+{
+    return !(get(config, COMMAND, 2) & INTERRUPT_DISABLE);
+}
+
+void pci_config_set_interrupt_pin(PciConfig *config, bool present)
+{
+    config->bytes[INTERRUPT_PIN] = present ? 1 : 0;
 }
 
 bool pci_config_find_bar(const PciConfig *config, uint64_t address, unsigned *ret_bar,

@@ -20,6 +20,10 @@ uint32_t pci_config_read(const PciConfig *config, uint32_t address, uint32_t siz
 void pci_config_write(PciConfig *config, uint32_t address, uint32_t value, uint32_t size);
 /* May the device use the guest's memory now (6.2.2, bit 2)? */
 bool pci_config_bus_master(const PciConfig *config);
+/* May it interrupt (6.2.2, bit 10)? */
+bool pci_config_interrupts(const PciConfig *config);
+/* Whether there is an INTA#, which the guest's firmware then routes (6.2.4). */
+void pci_config_set_interrupt_pin(PciConfig *config, bool present);
 /* Which BAR (0 or 2) a bus address lies in and where; false: in none. */
 bool pci_config_find_bar(const PciConfig *config, uint64_t address, unsigned *ret_bar,
                          uint32_t *ret_offset);

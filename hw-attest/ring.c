@@ -259,6 +259,10 @@ RingStep ring_step(Device *device)
     bool stuck = done < waiting && done < RING_BATCH;
     set_flags(ring, stuck ? MONATT_RING_BUSY : 0);
     if (done > 0) {
+        if (guest_window_load32(&ring->window, MONATT_RING_GUEST_FLAGS) &
+            MONATT_RING_WANT_INTERRUPT) {
+            interrupt_raise(device, MONATT_INTERRUPT_RING);
+        }
         return RING_STEP_WORKED;
     }
     return stuck ? RING_STEP_WAITS : RING_STEP_IDLE;
@@ -309,10 +313,15 @@ static void pause_us(Device *device, int64_t us)
 static void sleep_until_woken(Device *device, int timeout_ms)
 {
     Ring *ring = &device->ring;
-    struct pollfd wait = {.fd = ring->wake_fd, .events = POLLIN};
+    int due_ms = interrupt_work(device);
+    struct pollfd wait[2] = {{.fd = ring->wake_fd, .events = POLLIN},
+                             {.fd = interrupt_wait_fd(device), .events = POLLIN}};
+    if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms)) {
+        timeout_ms = due_ms;
+    }
     ring->asleep = true;
     pthread_mutex_unlock(&device->lock);
-    if (poll(&wait, 1, timeout_ms) == 1) {
+    if (poll(wait, 2, timeout_ms) > 0 && wait[0].revents != 0) {
         uint64_t count;
         ssize_t got = read(ring->wake_fd, &count, sizeof(count));
         (void)got; /* it counts nothing that matters */
@@ -351,6 +360,7 @@ void ring_run(Device *device)
     pthread_mutex_lock(&device->lock);
     while (!device->ending) {
         RingStep step = ring_step(device);
+        (void)interrupt_work(device); /* what is not due yet is seen to before it sleeps */
         int64_t now = now_us();
         if (step == RING_STEP_WORKED) {
             looking_since = now;

@@ -133,8 +133,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     *ret_reply = true;
     *ret_value = 0;
     monatt_reader_init(&r, "wire message", payload, size, err);
-    if (fd_count > 0 && command != SYNC_SYSMEM) {
-        /* Interrupt descriptors (SET_IRQFD) are not used: map version 1 has no interrupts. */
+    if (fd_count > 0 && command != SYNC_SYSMEM && !(command == SET_IRQFD && fd_count == 2)) {
         wire_close_all(fds, fd_count);
         fd_count = 0;
     }
@@ -146,6 +145,9 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         break;
     case SET_IRQFD:
         *ret_reply = false;
+        if (fd_count == 2) {
+            interrupt_take(device, fds[0], fds[1]);
+        }
         break;
     case CONFIG_WRITE:
     case CONFIG_READ:

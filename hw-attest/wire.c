@@ -155,6 +155,7 @@ void wire_reset(Device *device)
      * puts its BARs back (bus reset, resume from S3) would see them unchanged and write nothing.
      */
     pci_config_init(&device->config);
+    interrupt_reset(device);
     command_dma_off(device); /* whoever comes up after it owns that memory */
     if (reset_wire(&device->reset, device_now_ms())) {
         device_begin_reset(device);

@@ -143,6 +143,7 @@ class Vm:
         self.qmp_send('{"QMP": {"version": {}}}')
         self.qmp_file = self.qmp.makefile("r")
         self.qmp_answer("qmp_capabilities", "{}")
+        self.qmp_answer("migrate-set-capabilities", "{}")
         self.qmp_answer("query-kvm", '{"enabled": false, "present": true}')
         self.qmp_answer("query-cpus-fast", '[{"thread-id": %d}]' % thread)
         self.qmp_answer("query-status", '{"running": true}')

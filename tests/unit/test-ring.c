@@ -145,7 +145,7 @@ static void test_full_pipe_leaves_slots(void)
     ring_guest_end(&guest);
 }
 
-/* 24 MiB of the log for the guest by the ring too; more is refused, slot by slot. */
+/* The guest's share of the log by the ring too: more waits for the next segment, or is refused. */
 static void test_log_share(void)
 {
     RingGuest guest = ring_guest_new();
@@ -154,6 +154,10 @@ static void test_log_share(void)
     ring_guest_produce(&guest, MONATT_RING_EXTEND, 2, 3, MONATT_CONTENT_MAXIMUM);
     ring_guest_produce(&guest, MONATT_RING_EXTEND, 2, 3, 0);
     ring_guest_produce(&guest, MONATT_RING_RESET, 16, 0, 0);
+    ring_guest_run(&guest);
+    g_assert_cmpuint(ring_step(guest.device), ==, RING_STEP_WAITS);
+    g_assert_cmphex(*ring_guest_word(&guest, MONATT_RING_DEVICE_FLAGS), ==, MONATT_RING_BUSY);
+    guest.device->seal.impossible = true;
     ring_guest_run(&guest);
     g_assert_cmpuint(ring_guest_result(&guest, 0), ==, MONATT_ERR_NONE);
     g_assert_cmpuint(ring_guest_result(&guest, 1), ==, MONATT_ERR_FULL);
