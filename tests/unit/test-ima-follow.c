@@ -31,6 +31,7 @@ typedef struct Fake {
     const uint8_t *more;  /* what pause() appends to the list */
     size_t more_size;
     uint64_t anew; /* records 0x1002 */
+    bool intrude;  /* pause() extends the register as somebody else would */
     GArray *sequences;
 } Fake;
 
@@ -63,7 +64,10 @@ static void note_record(Fake *fake, const struct monatt_slot *slot)
     MonattImaAnewPayload anew;
     g_assert_true(monatt_record_parse(slot->content, slot->content_size, &record, NULL));
     if (record.type == MONATT_RECORD_IMA_ANEW) {
+        g_autofree char *note = g_build_filename(run_dir, "ima-10", NULL);
         g_assert_true(monatt_ima_anew_decode(&record, &anew, NULL));
+        g_assert_true(
+            g_file_test(note, G_FILE_TEST_EXISTS)); /* or a kill right now loses the base */
         fake->anew++;
         g_array_set_size(fake->sequences, 0);
         return;
@@ -113,6 +117,11 @@ static bool pause_fake(void *data, unsigned ms)
     g_assert_cmpuint(ms, >, 0);
     g_assert_cmpuint(ms, <=, 2000);
     fake->pauses++;
+    if (fake->intrude) {
+        ima_extend(fake->value.sha256, fake->value.sha384, (const uint8_t[48]){1},
+                   (const uint8_t[48]){2});
+        fake->intrude = false;
+    }
     size_t part = MIN(fake->more_size, 700); /* ends within entries, mostly */
     append(fake->more, part);
     fake->more += part;
@@ -291,6 +300,23 @@ static void test_list_that_grows(void)
     g_assert_false(follow(&fake, true, false, &counts, &err));
     g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
     g_assert_nonnull(strstr(err.message, "within entry 826"));
+    fake_clear(&fake);
+}
+
+static void test_moved_while_followed(void)
+{
+    Fake fake;
+    ImaCounts counts;
+    MonattError err;
+    size_t begin = bytes_of(3);
+    fake_init(&fake);
+    boot(BOOT_ID, "114\n", begin);
+    fake.more = (const uint8_t *)g_bytes_get_data(known, NULL) + begin;
+    fake.more_size = bytes_of(9) - begin;
+    fake.intrude = true;
+    g_assert_false(follow(&fake, false, false, &counts, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_FAULT);
+    g_assert_cmpuint(fake.extends, ==, 3);
     fake_clear(&fake);
 }
 
@@ -499,6 +525,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ima-follow/killed-anywhere", test_killed_anywhere);
     g_test_add_func("/ima-follow/busy-and-full", test_busy_and_full);
     g_test_add_func("/ima-follow/list-that-grows", test_list_that_grows);
+    g_test_add_func("/ima-follow/moved-while-followed", test_moved_while_followed);
     g_test_add_func("/ima-follow/moved-by-others", test_moved_by_others);
     g_test_add_func("/ima-follow/kexec", test_kexec);
     g_test_add_func("/ima-follow/killed-around-kexec", test_killed_around_kexec);
