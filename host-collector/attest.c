@@ -18,6 +18,7 @@
 
 #define TAKE_DEADLINE_US (20 * G_TIME_SPAN_SECOND)
 #define HOLD_MS 1000
+#define MEASURE_TRIES 5
 #define QUOTE_TRIES 5 /* docs/architecture.md, step 6 */
 
 /* One attestation under way. */
@@ -35,6 +36,7 @@ typedef struct Attest {
     uint8_t dek_name[64], dak_name[64], sk_name[64];
     size_t dek_name_size, dak_name_size, sk_name_size;
     GBytes *host_log;
+    bool moved; /* the log was cut behind what was measured: measure again */
 } Attest;
 
 static const struct {
@@ -285,10 +287,34 @@ static GBytes *assemble(Attest *a, GBytes *octets, GBytes *log, MonattQuote *dev
     return file;
 }
 
+static bool is_behind(const LedgerRange *range, uint64_t first)
+{
+    return range->first <= range->last && range->first < first;
+}
+
+/* The held prefix of the segment that is written: no other one begins while it is held. */
+static GBytes *read_held_log(Attest *a, uint64_t size, MonattError *err)
+{
+    int log_fd MONATT_CLEANUP_CLOSE = -1;
+    uint64_t now_bytes;
+    uint64_t now_records;
+    uint64_t first;
+    gsize read;
+    if (!monatt_device_log(a->vm->control, &log_fd, &now_bytes, &now_records, err)) {
+        return NULL;
+    }
+    g_autoptr(GBytes) log = vm_read_log(log_fd, size, err);
+    const void *data = log ? g_bytes_get_data(log, &read) : NULL;
+    if (!log || !ledger_check_log(&a->vm->ledger, data, read, &first, err)) {
+        return NULL;
+    }
+    a->moved = is_behind(&a->plugin, first) || is_behind(&a->tasks, first);
+    return g_steal_pointer(&log);
+}
+
 /* Claims over exactly the log's prefix that the device then quotes.  NULL with code NONE: the hold
- * ran out in between, try again. */
-static GBytes *quote_once(Attest *a, int log_fd, uint8_t ret_q3[MONATT_SHA256_SIZE],
-                          MonattError *err)
+ * ran out in between, try again; or with a->moved, measure again. */
+static GBytes *quote_once(Attest *a, uint8_t ret_q3[MONATT_SHA256_SIZE], MonattError *err)
 {
     uint64_t records;
     uint64_t size;
@@ -297,7 +323,15 @@ static GBytes *quote_once(Attest *a, int log_fd, uint8_t ret_q3[MONATT_SHA256_SI
     if (!monatt_device_hold(a->vm->control, HOLD_MS, &records, &size, err)) {
         return NULL;
     }
-    g_autoptr(GBytes) log = vm_read_log(log_fd, size, err);
+    g_autoptr(GBytes) log = read_held_log(a, size, err);
+    if (log && a->moved) {
+        /* A hold ends with its quote, and the next one must not find it there; nobody sees this. */
+        MonattError ignored = {0};
+        bool ended = monatt_device_quote(a->vm->control, MONATT_ALG_SHA256, a->nonce,
+                                         MONATT_NONCE_SIZE, device, &ignored);
+        (void)ended;
+        return NULL;
+    }
     g_autoptr(GBytes) octets = log ? build_claims(a, log, records, err) : NULL;
     if (!octets || !hash(octets, ret_q3, err)) {
         return NULL;
@@ -323,16 +357,11 @@ static GBytes *quote_once(Attest *a, int log_fd, uint8_t ret_q3[MONATT_SHA256_SI
 
 static GBytes *quote(Attest *a, uint8_t ret_q3[MONATT_SHA256_SIZE], MonattError *err)
 {
-    int log_fd MONATT_CLEANUP_CLOSE = -1;
-    uint64_t bytes;
-    uint64_t records;
-    if (!monatt_device_log(a->vm->control, &log_fd, &bytes, &records, err)) {
-        return NULL;
-    }
-    for (int i = 0; i < QUOTE_TRIES; i++) {
+    a->moved = false;
+    for (int i = 0; i < QUOTE_TRIES && !a->moved; i++) {
         MonattError why = {0};
         MonattDeviceStatus now;
-        GBytes *evidence = quote_once(a, log_fd, ret_q3, &why);
+        GBytes *evidence = quote_once(a, ret_q3, &why);
         if (evidence && monatt_device_status(a->vm->control, &now, &why) &&
             monatt_bytes_equal(now.boot_seed, a->status.boot_seed, sizeof(now.boot_seed))) {
             return evidence;
@@ -351,6 +380,9 @@ static GBytes *quote(Attest *a, uint8_t ret_q3[MONATT_SHA256_SIZE], MonattError 
             }
             return NULL;
         }
+    }
+    if (a->moved) {
+        return NULL;
     }
     monatt_error_set(err, MONATT_ERROR_BUSY, "VM '%.64s': its registers moved on during %d quotes",
                      a->status.name, QUOTE_TRIES);
@@ -393,10 +425,19 @@ static GBytes *run_taken(Attest *a, MonattError *err)
         return NULL;
     }
     a->number++;
-    if (!read_keys(a, err) || !measure(a, err) || !report(a, err)) {
-        return NULL;
+    GBytes *evidence = NULL;
+    bool good = read_keys(a, err);
+    /* A cut of the log (at most one in 10 s) may fall between measurement and quote. */
+    for (int i = 0; good && !evidence && i < MEASURE_TRIES; i++) {
+        good = measure(a, err) && report(a, err);
+        evidence = good ? quote(a, q3, err) : NULL;
+        good = good && a->moved;
     }
-    GBytes *evidence = quote(a, q3, err);
+    if (good && !evidence) {
+        monatt_error_set(err, MONATT_ERROR_BUSY, "VM '%.64s': its log was cut during %d attempts",
+                         a->status.name, MEASURE_TRIES);
+        monatt_error_hint(err, "ask again");
+    }
     if (evidence && !keep(a, evidence, q3, err)) {
         g_clear_pointer(&evidence, g_bytes_unref);
     }

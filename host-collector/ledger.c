@@ -5,7 +5,7 @@
 #include "host-collector/ledger.h"
 
 #include <string.h>
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 
 static const LedgerRange none = {.first = 1, .last = 0};
 
@@ -37,8 +37,11 @@ void ledger_note(Ledger *ledger, uint8_t index, uint16_t type, uint64_t number, 
         grow(&ledger->plugin, number);
         ledger->plugin_end_ns = t1_ns;
         break;
-    case MONATT_RECORD_TASKS_SUMMARY:
     case MONATT_RECORD_FINDING:
+        ledger->findings++;
+        grow(&ledger->tasks, number);
+        break;
+    case MONATT_RECORD_TASKS_SUMMARY:
         grow(&ledger->tasks, number);
         break;
     case MONATT_RECORD_REPORT:
@@ -49,31 +52,81 @@ void ledger_note(Ledger *ledger, uint8_t index, uint16_t type, uint64_t number, 
     }
 }
 
+/* What the checkpoint says beyond its retained records, which were noted as any other. */
+static void take_checkpoint(Ledger *ledger, const MonattCheckpoint *checkpoint)
+{
+    for (size_t i = MONATT_EVIDENCE_FIRST; i <= MONATT_EVIDENCE_LAST; i++) {
+        ledger->sequences[i] = checkpoint->extends[i];
+    }
+    ledger->findings = checkpoint->findings;
+    /* Measured in a segment that is sealed: no evidence can show it any more. */
+    ledger->plugin = ledger->tasks = none;
+}
+
+static bool note_entry(Ledger *ledger, const MonattCelEntry *entry, MonattError *err)
+{
+    MonattRecord record;
+    if (entry->content_type != MONATT_CEL_RECORD) {
+        return true;
+    }
+    /* The device lets nobody but us write such an entry, and only there. */
+    if (entry->index < MONATT_EVIDENCE_FIRST || entry->index > MONATT_EVIDENCE_LAST) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: a host's record in MR%u",
+                                entry->index);
+    }
+    if (!monatt_record_parse(entry->content, entry->content_size, &record, err)) {
+        return monatt_error_prefix(err,
+                                   "event log: record %llu: ", (unsigned long long)entry->number);
+    }
+    ledger_note(ledger, (uint8_t)entry->index, record.type, entry->number, record.t1_ns);
+    return true;
+}
+
 bool ledger_scan(Ledger *ledger, const void *log, size_t size, MonattError *err)
 {
-    MonattReader r;
+    MonattLogWalk walk;
+    MonattCelEntry entry;
+    bool failed = false;
     ledger_init(ledger);
-    monatt_reader_init(&r, "event log", log, size, err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        MonattRecord record;
-        if (!monatt_cel_next(&r, &entry)) {
+    if (!monatt_log_walk_begin(&walk, log, size, err)) {
+        return false;
+    }
+    bool taken = !walk.has_checkpoint;
+    while (monatt_log_walk_next(&walk, &entry, NULL, NULL, &failed)) {
+        if (!walk.is_retained && !taken) {
+            take_checkpoint(ledger, &walk.checkpoint);
+            taken = true;
+        }
+        if (!note_entry(ledger, &entry, err)) {
             return false;
         }
-        if (entry.content_type != MONATT_CEL_RECORD) {
-            continue;
-        }
-        /* The device lets nobody but us write such an entry, and only there. */
-        if (entry.index < MONATT_EVIDENCE_FIRST || entry.index > MONATT_EVIDENCE_LAST) {
-            return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: a host's record in MR%u",
-                                    entry.index);
-        }
-        if (!monatt_record_parse(entry.content, entry.content_size, &record, err)) {
-            return monatt_error_prefix(
-                err, "event log: record %llu: ", (unsigned long long)entry.number);
-        }
-        ledger_note(ledger, (uint8_t)entry.index, record.type, entry.number, record.t1_ns);
     }
+    if (!taken) {
+        take_checkpoint(ledger, &walk.checkpoint);
+    }
+    return !failed;
+}
+
+bool ledger_check_log(const Ledger *ledger, const void *log, size_t size, uint64_t *ret_first,
+                      MonattError *err)
+{
+    MonattCheckpoint checkpoint;
+    Ledger seen;
+    *ret_first = 0;
+    if (!monatt_checkpoint_is_there(log, size)) {
+        return true;
+    }
+    if (!monatt_checkpoint_parse(log, size, &checkpoint, err) ||
+        !ledger_scan(&seen, log, size, err)) {
+        return false;
+    }
+    if (seen.findings < ledger->findings) {
+        return monatt_error_set(err, MONATT_ERROR_FAULT,
+                                "event log: shows %llu findings of this boot, %llu were recorded: "
+                                "its device left some out",
+                                (unsigned long long)seen.findings,
+                                (unsigned long long)ledger->findings);
+    }
+    *ret_first = checkpoint.records;
     return true;
 }

@@ -27,12 +27,19 @@ typedef struct Ledger {
     LedgerRange plugin;                        /* in MR17 since the last report */
     LedgerRange tasks;                         /* in MR19 since the last report */
     uint64_t plugin_end_ns; /* t1 of the last plugin record, from the VM's start */
+    uint64_t findings;      /* that we recorded in this boot; a checkpoint may count more */
 } Ledger;
 
 void ledger_init(Ledger *ledger);
 /* One record of ours that stands in the log under this number. */
 void ledger_note(Ledger *ledger, uint8_t index, uint16_t type, uint64_t number, uint64_t t1_ns);
-/* The whole log of one boot (docs/formats/event-log.md); what guests wrote is skipped. */
+/* The present segment of a boot's log (docs/formats/event-log.md); what guests wrote is skipped. */
 bool ledger_scan(Ledger *ledger, const void *log, size_t size, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * A log that evidence is to be made of: *ret_first is the first record that stands in it, 0 without
+ * a checkpoint.  FAULT: checkpoint and log show fewer findings than were recorded.
+ */
+bool ledger_check_log(const Ledger *ledger, const void *log, size_t size, uint64_t *ret_first,
+                      MonattError *err) MONATT_MUST_CHECK;
 
 #endif

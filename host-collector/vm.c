@@ -40,7 +40,7 @@ GBytes *vm_read_log(int log_fd, uint64_t bytes, MonattError *err)
                          "event log: %llu bytes are more than evidence "
                          "can carry",
                          (unsigned long long)bytes);
-        monatt_error_hint(err, "restart the VM: its next boot begins a new log");
+        monatt_error_hint(err, "ask again once the device has cut it; else restart the VM");
         return NULL;
     }
     uint8_t *buffer = g_malloc(bytes + 1);

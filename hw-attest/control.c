@@ -5,7 +5,7 @@
  * Requests are served one after the other.  The ones that wait (for disk or swtpm) do so here,
  * without the lock and with a deadline.
  */
-#include "hw-attest/control.h"
+#include "hw-attest/control-quote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,20 +16,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
-#include "libmonatt/eventlog/checkpoint.h"
+#include "libmonatt/eventlog/cel.h"
 
 #define TICK_MS 500
 #define SEND_TIMEOUT_S 2 /* a collector that does not read loses its connection */
 #define FREE_SLOT (-1)
-
-/* What a handler gives back; descriptors are closed after they were sent. */
-typedef struct Answer {
-    MonattWriter writer;
-    size_t fd_count;
-    int fds[MONATT_CONTROL_FDS];
-    bool subscribe;
-    uint8_t bytes[MONATT_CONTROL_MAXIMUM];
-} Answer;
 
 void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend *tpm)
 {
@@ -43,7 +34,7 @@ void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend
     }
 }
 
-static bool handle_status(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_status(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                           MonattError *err)
 {
     MonattDeviceStatus status;
@@ -52,8 +43,8 @@ static bool handle_status(Control *control, Device *device, MonattReader *r, Ans
     return true;
 }
 
-static bool handle_registers(Control *control, Device *device, MonattReader *r, Answer *answer,
-                             MonattError *err)
+static bool handle_registers(Control *control, Device *device, MonattReader *r,
+                             ControlAnswer *answer, MonattError *err)
 {
     for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
         const Register *mr = &device->registers.mr[i];
@@ -65,7 +56,7 @@ static bool handle_registers(Control *control, Device *device, MonattReader *r, 
     return true;
 }
 
-static bool handle_extend(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_extend(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                           MonattError *err)
 {
     uint8_t index;
@@ -108,157 +99,7 @@ static bool handle_extend(Control *control, Device *device, MonattReader *r, Ans
     return true;
 }
 
-/* Is a hold in this connection's way? */
-static bool check_hold(Control *control, Device *device, MonattError *err)
-{
-    if (hold_active(&device->hold, device_now_ms()) && device->hold.owner != control->serving) {
-        return monatt_error_set(err, MONATT_ERROR_BUSY,
-                                "quote: swtpm is held for another connection");
-    }
-    return true;
-}
-
-static bool ask_quote(Control *control, Device *device, uint16_t alg, const uint8_t *qualifying,
-                      uint16_t size, MonattError *err)
-{
-    DeviceQuoteJob *job = &device->quote;
-    if (!device_ready(device, err) || !check_hold(control, device, err)) {
-        return false;
-    }
-    if (job->state != QUOTE_IDLE) {
-        return monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm still works on the last one");
-    }
-    /* Checked above: a hold that is active is this connection's. */
-    const Registers *registers = &device->registers;
-    job->position = device->pipe->enqueued;
-    if (device->hold.active) {
-        registers = &device->hold.registers;
-        job->position = device->hold.position;
-        device->hold.quoting = true;
-    }
-    job->alg = alg;
-    job->qualifying_size = size;
-    memcpy(job->qualifying, qualifying, size);
-    memset(&job->quote, 0, sizeof(job->quote));
-    for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
-        const Register *mr = &registers->mr[i];
-        if (alg == MONATT_ALG_SHA384) {
-            memcpy(job->quote.values[i], mr->sha384, sizeof(mr->sha384));
-        } else {
-            memcpy(job->quote.values[i], mr->sha256, sizeof(mr->sha256));
-        }
-    }
-    job->abandoned = false;
-    job->state = QUOTE_ASKED;
-    pthread_cond_broadcast(&device->changed);
-    return true;
-}
-
-/* With its quote, made or not, a hold is over. */
-static void end_hold(Control *control, Device *device)
-{
-    hold_end_of(&device->hold, control->serving);
-    pthread_cond_broadcast(&device->changed);
-    pthread_cond_signal(&device->enqueued); /* the log thread may want to seal */
-}
-
-static bool handle_hold(Control *control, Device *device, MonattReader *r, Answer *answer,
-                        MonattError *err)
-{
-    uint32_t timeout_ms;
-    if (!monatt_reader_u32_be(r, &timeout_ms) || !monatt_reader_finish(r) ||
-        !device_ready(device, err)) {
-        return false;
-    }
-    if (timeout_ms < 1 || timeout_ms > MONATT_HOLD_MAXIMUM_MS) {
-        timeout_ms = timeout_ms < 1 ? 1 : MONATT_HOLD_MAXIMUM_MS;
-    }
-    if (device->quote.state != QUOTE_IDLE) {
-        return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: swtpm still works on a quote");
-    }
-    int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
-    uint64_t boot = device->boot_count;
-    /* The held prefix is of one segment. */
-    while (device->seal.state != SEAL_IDLE || device->seal.due) {
-        if (device->ending || !device_wait_until(device, deadline)) {
-            return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: the log is being sealed");
-        }
-    }
-    if (!device_ready(device, err) ||
-        !hold_begin(&device->hold, control->serving, device->pipe->enqueued, &device->registers,
-                    device_now_ms(), deadline + timeout_ms, err)) {
-        return false;
-    }
-    device->hold.log_end = device->log_bytes; /* the log thread moves it on */
-    while (device->pipe->logged < device->hold.position) {
-        bool over = device->boot_count != boot || device->resetting || device->ending;
-        if (over || !device_wait_until(device, deadline)) {
-            end_hold(control, device);
-            return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: %s",
-                                    over ? "the VM was reset" : "records are not written yet");
-        }
-    }
-    if (device->boot_count != boot) {
-        end_hold(control, device);
-        return monatt_error_set(err, MONATT_ERROR_BUSY, "hold: the VM was reset");
-    }
-    /* The caller's time begins with the answer, not with the wait for the disk. */
-    device->hold.until_ms = device_now_ms() + timeout_ms;
-    pthread_cond_broadcast(&device->changed);
-    monatt_writer_u64_be(&answer->writer, device->hold.position);
-    monatt_writer_u64_be(&answer->writer, device->hold.log_end);
-    return true;
-}
-
-static bool handle_quote(Control *control, Device *device, MonattReader *r, Answer *answer,
-                         MonattError *err)
-{
-    DeviceQuoteJob *job = &device->quote;
-    uint16_t alg;
-    uint16_t size;
-    const uint8_t *qualifying;
-    if (!monatt_reader_u16_be(r, &alg) || !monatt_reader_u16_be(r, &size)) {
-        return false;
-    }
-    if ((alg != MONATT_ALG_SHA256 && alg != MONATT_ALG_SHA384) || size > sizeof(job->qualifying)) {
-        return monatt_error_set(err, MONATT_ERROR_FORMAT, "quote: bank %#x, %u bytes", alg, size);
-    }
-    if (!monatt_reader_bytes(r, size, &qualifying) || !monatt_reader_finish(r)) {
-        return false;
-    }
-    /* Else who asks for quotes could make checkpoints that leave a finding out. */
-    if (monatt_checkpoint_is_qualifying(qualifying, size)) {
-        return monatt_error_set(err, MONATT_ERROR_PERMISSION,
-                                "quote: only the device itself signs checkpoints");
-    }
-    if (!ask_quote(control, device, alg, qualifying, size, err)) {
-        return false;
-    }
-    int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
-    while (job->state == QUOTE_ASKED || job->state == QUOTE_RUNNING) {
-        if (device->ending || !device_wait_until(device, deadline)) {
-            if (job->state == QUOTE_ASKED) {
-                job->state = QUOTE_IDLE;
-            } else {
-                job->abandoned = true;
-            }
-            end_hold(control, device);
-            return monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm did not answer in %d ms",
-                                    CONTROL_WAIT_MS);
-        }
-    }
-    end_hold(control, device);
-    bool ok = job->state == QUOTE_DONE;
-    job->state = QUOTE_IDLE;
-    if (!ok) {
-        *err = job->error;
-        return false;
-    }
-    monatt_device_quote_encode(&answer->writer, &job->quote);
-    return true;
-}
-
-static bool handle_keys(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_keys(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                         MonattError *err)
 {
     uint16_t alg;
@@ -277,7 +118,7 @@ static bool handle_keys(Control *control, Device *device, MonattReader *r, Answe
     return true;
 }
 
-static bool open_again(Answer *answer, int fd, const char *what, MonattError *err)
+static bool open_again(ControlAnswer *answer, int fd, const char *what, MonattError *err)
 {
     /* A duplicate would share offset and write permission: opened anew, read-only. */
     char path[32];
@@ -290,7 +131,7 @@ static bool open_again(Answer *answer, int fd, const char *what, MonattError *er
     return true;
 }
 
-static bool handle_log(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_log(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                        MonattError *err)
 {
     int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
@@ -308,7 +149,7 @@ static bool handle_log(Control *control, Device *device, MonattReader *r, Answer
     return open_again(answer, device->log_fd, "log", err);
 }
 
-static bool handle_ram(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_ram(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                        MonattError *err)
 {
     GuestRam ram;
@@ -331,7 +172,7 @@ static bool handle_ram(Control *control, Device *device, MonattReader *r, Answer
     return ok;
 }
 
-static bool handle_ring(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_ring(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                         MonattError *err)
 {
     if (device->ring_fd < 0) {
@@ -342,16 +183,16 @@ static bool handle_ring(Control *control, Device *device, MonattReader *r, Answe
     return open_again(answer, device->ring_fd, "plugin ring", err);
 }
 
-static bool handle_boot_items(Control *control, Device *device, MonattReader *r, Answer *answer,
-                              MonattError *err)
+static bool handle_boot_items(Control *control, Device *device, MonattReader *r,
+                              ControlAnswer *answer, MonattError *err)
 {
     monatt_writer_u32_be(&answer->writer, device->item_count);
     monatt_boot_items_encode(&answer->writer, device->items, device->item_count);
     return true;
 }
 
-static bool handle_set_nonce(Control *control, Device *device, MonattReader *r, Answer *answer,
-                             MonattError *err)
+static bool handle_set_nonce(Control *control, Device *device, MonattReader *r,
+                             ControlAnswer *answer, MonattError *err)
 {
     uint8_t nonce[MONATT_NONCE_SIZE];
     if (!monatt_reader_copy(r, nonce, sizeof(nonce)) || !monatt_reader_finish(r)) {
@@ -361,8 +202,8 @@ static bool handle_set_nonce(Control *control, Device *device, MonattReader *r, 
     return true;
 }
 
-static bool handle_guest_list(Control *control, Device *device, MonattReader *r, Answer *answer,
-                              MonattError *err)
+static bool handle_guest_list(Control *control, Device *device, MonattReader *r,
+                              ControlAnswer *answer, MonattError *err)
 {
     if (device->guest_list_size == 0) {
         return monatt_error_set(err, MONATT_ERROR_MISSING, "guest list: '%s': sent none",
@@ -381,7 +222,7 @@ static bool handle_guest_list(Control *control, Device *device, MonattReader *r,
     return true;
 }
 
-static bool handle_vcpus(Control *control, Device *device, MonattReader *r, Answer *answer,
+static bool handle_vcpus(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                          MonattError *err)
 {
     monatt_writer_u32_be(&answer->writer, device->qemu_pid);
@@ -393,20 +234,20 @@ static bool handle_vcpus(Control *control, Device *device, MonattReader *r, Answ
 }
 
 static bool handle_report_question(Control *control, Device *device, MonattReader *r,
-                                   Answer *answer, MonattError *err)
+                                   ControlAnswer *answer, MonattError *err)
 {
     return report_question(&device->report, control->serving, device_now_ms(), &answer->writer,
                            err);
 }
 
-static bool handle_report_answer(Control *control, Device *device, MonattReader *r, Answer *answer,
-                                 MonattError *err)
+static bool handle_report_answer(Control *control, Device *device, MonattReader *r,
+                                 ControlAnswer *answer, MonattError *err)
 {
     return report_answer(&device->report, r, &control->request, device_now_ms(), err);
 }
 
-static bool handle_subscribe(Control *control, Device *device, MonattReader *r, Answer *answer,
-                             MonattError *err)
+static bool handle_subscribe(Control *control, Device *device, MonattReader *r,
+                             ControlAnswer *answer, MonattError *err)
 {
     answer->subscribe = true;
     return true;
@@ -415,14 +256,14 @@ static bool handle_subscribe(Control *control, Device *device, MonattReader *r, 
 /* All handlers run with the lock held; the waiting ones give it up while they wait. */
 static const struct {
     uint16_t type;
-    bool (*handle)(Control *control, Device *device, MonattReader *r, Answer *answer,
+    bool (*handle)(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                    MonattError *err);
 } handlers[] = {
     {MONATT_CONTROL_STATUS, handle_status},
     {MONATT_CONTROL_REGISTERS, handle_registers},
     {MONATT_CONTROL_EXTEND, handle_extend},
-    {MONATT_CONTROL_HOLD, handle_hold},
-    {MONATT_CONTROL_QUOTE, handle_quote},
+    {MONATT_CONTROL_HOLD, control_handle_hold},
+    {MONATT_CONTROL_QUOTE, control_handle_quote},
     {MONATT_CONTROL_KEYS, handle_keys},
     {MONATT_CONTROL_LOG, handle_log},
     {MONATT_CONTROL_RAM, handle_ram},
@@ -436,7 +277,7 @@ static const struct {
     {MONATT_CONTROL_REPORT_ANSWER, handle_report_answer},
 };
 
-static bool dispatch(Control *control, Device *device, Answer *answer, MonattError *err)
+static bool dispatch(Control *control, Device *device, ControlAnswer *answer, MonattError *err)
 {
     const MonattControlMessage *request = &control->request;
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(handlers); i++) {
@@ -461,7 +302,7 @@ static bool dispatch(Control *control, Device *device, Answer *answer, MonattErr
 
 bool control_serve_one(Control *control, Device *device, size_t slot)
 {
-    static Answer answer; /* 64 KiB, used by the control thread alone */
+    static ControlAnswer answer; /* 64 KiB, used by the control thread alone */
     MonattError err = {0};
     int fd = control->connections[slot].fd;
     control->serving = slot;

@@ -73,8 +73,8 @@ void event_log_close(EventLog *log)
 
 bool event_log_rotate(EventLog *log, MonattError *err)
 {
-    return segment_files_new_boot(&log->files, log->segment, log->buffer, EVENT_LOG_BATCH, err) &&
-           begin_boot(log, err);
+    bool ok = segment_files_new_boot(&log->files, log->segment, log->buffer, EVENT_LOG_BATCH, err);
+    return begin_boot(log, ok ? err : NULL) && ok; /* segment 0 in any case */
 }
 
 /* Encodes records from `logged` on; returns how many, sets host and the end of each. */

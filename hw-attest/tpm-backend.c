@@ -399,6 +399,9 @@ static void run_reset(TpmBackend *tpm, Device *device)
         finish_quote(device, false, &over);
     }
     device_finish_reset(device, tpm->reset_count, seed);
+    if (tpm->log) {
+        device->log_fd = tpm->log->fd;
+    }
     if (!log_ok) {
         device->log_failed = true;
     }

@@ -28,7 +28,7 @@ bool monatt_checkpoint_is_qualifying(const void *qualifying, size_t size)
 {
     return (size == MONATT_CHECKPOINT_MAGIC_SIZE + MONATT_SHA256_SIZE ||
             size == MONATT_CHECKPOINT_MAGIC_SIZE + MONATT_SHA384_SIZE) &&
-           memcmp(qualifying, MONATT_CHECKPOINT_MAGIC, MONATT_CHECKPOINT_MAGIC_SIZE) == 0;
+           monatt_bytes_equal(qualifying, MONATT_CHECKPOINT_MAGIC, MONATT_CHECKPOINT_MAGIC_SIZE);
 }
 
 bool monatt_checkpoint_encode_body(const MonattCheckpoint *c, void *buffer, size_t capacity,
@@ -98,7 +98,7 @@ static bool read_head(MonattReader *r, MonattCheckpoint *c)
         !monatt_reader_u16_be(r, &version)) {
         return false;
     }
-    if (memcmp(magic, MONATT_CHECKPOINT_MAGIC, MONATT_CHECKPOINT_MAGIC_SIZE) != 0 ||
+    if (!monatt_bytes_equal(magic, MONATT_CHECKPOINT_MAGIC, MONATT_CHECKPOINT_MAGIC_SIZE) ||
         version != MONATT_CHECKPOINT_VERSION) {
         return monatt_reader_fail(r, "not a checkpoint of version %d", MONATT_CHECKPOINT_VERSION);
     }

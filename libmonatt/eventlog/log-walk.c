@@ -85,9 +85,10 @@ static bool check_end(const MonattCheckpoint *next, const void *segment, size_t 
     if (!monatt_cel_replay_log(&end, segment, size, UINT64_MAX, err)) {
         return false;
     }
-    if (end.records != next->records || memcmp(end.sha256, next->sha256, sizeof(end.sha256)) != 0 ||
-        memcmp(end.sha384, next->sha384, sizeof(end.sha384)) != 0 ||
-        memcmp(end.extends, next->extends, sizeof(end.extends)) != 0) {
+    if (end.records != next->records ||
+        !monatt_bytes_equal(end.sha256, next->sha256, sizeof(end.sha256)) ||
+        !monatt_bytes_equal(end.sha384, next->sha384, sizeof(end.sha384)) ||
+        !monatt_bytes_equal(end.extends, next->extends, sizeof(end.extends))) {
         return refuse(err, "the file does not end at the checkpoint's registers");
     }
     return true;
@@ -123,6 +124,6 @@ bool monatt_checkpoint_follows(const MonattCheckpoint *next, const void *segment
     }
     return (wanted.findings == next->findings && wanted.others == next->others &&
             wanted.retained_size == next->retained_size &&
-            memcmp(wanted.retained, next->retained, next->retained_size) == 0) ||
+            monatt_bytes_equal(wanted.retained, next->retained, next->retained_size)) ||
            refuse(err, "the checkpoint has not kept what it must");
 }

@@ -12,6 +12,7 @@
 #define FINDINGS_AT MONATT_CHECKPOINT_BOOT_ITEMS
 #define PLUGIN_AT (FINDINGS_AT + MONATT_CHECKPOINT_FINDINGS)
 #define REPORT_AT (PLUGIN_AT + 1)
+_Static_assert(REPORT_AT + 1 == MONATT_CHECKPOINT_RETAINED, "a place for each retained record");
 
 void monatt_retained_init(MonattRetained *retained)
 {

@@ -238,6 +238,7 @@ def check_reset(tap, vm):
         time.sleep(0.05)
     tap.is_equal([n for n, _ in logs], [0, 1], "which counts its segments anew")
     tap.is_equal(CEL.replay_files([d for _, d in logs])[0], 41, "from its first record")
+    tap.is_equal(vm.log(), (logs[-1][1], 41), "and gives the right one out")
 
 
 def check_kills(tap, service):

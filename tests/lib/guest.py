@@ -197,8 +197,10 @@ class Cleaner(contextlib.AbstractContextManager):
 class Host(Cleaner):
     """hw-attest serve and, when wanted, a software host TPM and the collector, certified."""
 
-    def __init__(self, collector=False):
+    def __init__(self, collector=False, options=()):
+        """options: of hw-attest serve."""
         super().__init__()
+        self.options = options
         # Short: paths of UNIX sockets are limited to 107 bytes.
         self.folder = tempfile.mkdtemp(prefix="mg-", dir="/tmp")
         self.run, self.state = f"{self.folder}/run", f"{self.folder}/state"
@@ -218,7 +220,8 @@ class Host(Cleaner):
     def start_service(self):
         """Also once more, after it was killed."""
         self.service = self.start([paths.HW_ATTEST, "serve", "--run-dir", self.run,
-                                   "--state-dir", self.state], self.log("attach"), ready=True)
+                                   "--state-dir", self.state, *self.options], self.log("attach"),
+                                  ready=True)
 
     def log(self, name):
         return f"{self.folder}/{name}.log"
