@@ -8,7 +8,7 @@
 
 #include <string.h>
 #include "libmonatt/base/text.h"
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 #include "libmonatt/evidence/evidence.h"
 #include "libmonatt/evidence/jose.h"
 #include "libmonatt/formats/record-payloads.h"
@@ -132,25 +132,44 @@ static json_t *show_entry(const MonattCelEntry *entry)
                      (json_int_t)entry->index, "type", type, "text", text);
 }
 
+static json_t *show_checkpoint(const MonattCheckpoint *c)
+{
+    char vid[MONATT_UUID_TEXT_SIZE];
+    monatt_text_from_uuid(c->vid, vid);
+    return json_pack("{s:I,s:s,s:o,s:I,s:I,s:o,s:I,s:I}", "segment", (json_int_t)c->segment, "vid",
+                     vid, "bootseed", hex(c->boot_seed, sizeof(c->boot_seed)), "bootcount",
+                     (json_int_t)c->reset_count, "records", (json_int_t)c->records, "previous",
+                     hex(c->previous, sizeof(c->previous)), "findings", (json_int_t)c->findings,
+                     "retained", (json_int_t)c->retained_count);
+}
+
+/* Those that a checkpoint retained come first: they are older than the segment. */
 static gboolean show_log(json_t *root, GBytes *log, GError **error)
 {
-    MonattReader r;
+    MonattLogWalk walk;
+    MonattCelEntry entry;
     MonattError err = {0};
     gsize size;
+    json_int_t shown = 0;
     json_int_t records = 0;
+    bool failed = false;
     json_t *list = json_array();
     const void *bytes = g_bytes_get_data(log, &size);
     json_object_set_new(root, "log", list);
-    monatt_reader_init(&r, "event log", bytes, size, &err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        if (!monatt_cel_next(&r, &entry)) {
-            return monatt_error_to_gerror(&err, error);
-        }
-        if (records++ < MONATT_SHOW_RECORDS) {
+    if (!monatt_log_walk_begin(&walk, bytes, size, &err)) {
+        return monatt_error_to_gerror(&err, error);
+    }
+    while (monatt_log_walk_next(&walk, &entry, NULL, NULL, &failed)) {
+        records += !walk.is_retained;
+        if (shown++ < MONATT_SHOW_RECORDS) {
             json_array_append_new(list, show_entry(&entry));
         }
+    }
+    if (failed) {
+        return monatt_error_to_gerror(&err, error);
+    }
+    if (walk.has_checkpoint) {
+        json_object_set_new(root, "checkpoint", show_checkpoint(&walk.checkpoint));
     }
     json_object_set_new(root, "log_records", json_integer(records));
     return TRUE;
@@ -204,6 +223,26 @@ static void add_member(GString *out, const char *name, const json_t *value)
     }
 }
 
+static void add_log_title(GString *out, const json_t *shown)
+{
+    const json_t *checkpoint = json_object_get(shown, "checkpoint");
+    json_int_t records = json_integer_value(json_object_get(shown, "log_records"));
+    if (checkpoint == NULL) {
+        g_string_append_printf(out, "\nevent log, %" JSON_INTEGER_FORMAT " records\n", records);
+        return;
+    }
+    json_int_t first = json_integer_value(json_object_get(checkpoint, "records"));
+    g_string_append_printf(out, "\nevent log, segment %" JSON_INTEGER_FORMAT,
+                           json_integer_value(json_object_get(checkpoint, "segment")));
+    if (records > 0) {
+        g_string_append_printf(out, ", records %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
+                               first, first + records - 1);
+    }
+    g_string_append_printf(
+        out, "; %" JSON_INTEGER_FORMAT " from before it, in a checkpoint signed by the device\n",
+        json_integer_value(json_object_get(checkpoint, "retained")));
+}
+
 char *monatt_show_text(const json_t *shown)
 {
     GString *out = g_string_new("NOT VERIFIED: what the file says, whoever wrote it\n\nclaims\n");
@@ -219,8 +258,7 @@ char *monatt_show_text(const json_t *shown)
     {
         add_member(out, name, value);
     }
-    g_string_append_printf(out, "\nevent log, %" JSON_INTEGER_FORMAT " records\n",
-                           json_integer_value(json_object_get(shown, "log_records")));
+    add_log_title(out, shown);
     json_array_foreach(json_object_get(shown, "log"), i, value)
     {
         g_string_append_printf(out,

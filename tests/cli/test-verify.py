@@ -43,6 +43,24 @@ BROKEN = {
     "measurement-digest": "measurement 'tasks'", "measurement-range": "measurement 'tasks'",
     "claims-nonce": "nonce", "claims-log": "event log", "claims-records": "10",
     "claims-host-log": "host log",
+    "checkpoint-vm": "checkpoint: is of another VM",
+    "checkpoint-boot": "checkpoint: is of another boot",
+    "checkpoint-seed": "checkpoint: is of another boot",
+    "checkpoint-qualifying": "checkpoint: quote: made for another question",
+    "checkpoint-plain": "checkpoint: quote: made for another question",
+    "checkpoint-signer": "checkpoint: quote: signature",
+    "checkpoint-magic": "checkpoint: quote: magic",
+    "checkpoint-quote-boot": "checkpoint: its quote is of another boot",
+    "checkpoint-late": "checkpoint: was made after the evidence",
+    "checkpoint-value": "checkpoint: quote: the values are not those",
+    "checkpoint-changed": "checkpoint: quote: made for another question",
+    "checkpoint-count": "records that no register had",
+    "checkpoint-start": "MR9: never extended",
+    "checkpoint-item": "boot items are not those of MR20",
+    "checkpoint-report": "report is not the last of MR22",
+    "checkpoint-finding": "findings are not as many",
+    "checkpoint-cut": "must stand", "checkpoint-old": "must stand",
+    "checkpoint-alone": "records, the claims say", "checkpoint-middle": "type 212",
 }
 
 
@@ -190,6 +208,22 @@ def check_verdicts(tap, fake):
     expect(tap, fake, "stale measurement: unknown", UNKNOWN, ("before the report",), "--uptime-ns",
            str(1000 * 10**9))
     expect(tap, fake, "reports before this one", DONE, ("healthy",), "--earlier", "3")
+    for suite in ("S256", "S384"):
+        fake.learn(fake.evidence("--suite", suite))
+        expect(tap, fake, f"the log was cut twice: healthy, {suite}", DONE, ("5 boot items equal",),
+               "--earlier", "3", "--seal-after", "1", "--suite", suite)
+    fake.learn(fake.evidence())
+    for name, options in (("and cut off since", ("--seal-after", "2")), ("in the same log", ())):
+        for report in ("1", "2"):
+            expect(tap, fake, f"hidden in report {report} of 4, {name}: still compromised",
+                   COMPROMISED, ("process 4000 (", "was hidden earlier in this boot"), "--hidden",
+                   "1", "--hidden-in", report, "--earlier", "3", *options)
+    expect(tap, fake, "hidden now and before: named once, as hidden", COMPROMISED,
+           ("process 4000 (cryptominer) is hidden",), "--hidden", "1", "--earlier", "3",
+           "--seal-after", "2")
+    expect(tap, fake, "40 hidden before a cut: not all are kept, all are counted", COMPROMISED,
+           ("process 4000 (", "hidden earlier"), "--hidden", "40", "--hidden-in", "1", "--earlier",
+           "3", "--seal-after", "2")
     learned, _ = fake.learn(fake.evidence("--hidden", "1"))
     tap.ok(learned.status == REFUSED and "hidden" in learned.err, "nothing is learned from it",
            learned)

@@ -15,6 +15,7 @@
 #include "libmonatt/evidence/quote.h"
 #include "libmonatt/evidence/session.h"
 #include "tests/lib/log-maker.h"
+#include "tests/lib/seal-maker.h"
 #include "tests/lib/soft-tpm.h"
 
 #define DEVICE_SELECTION 0xffffffu
@@ -160,9 +161,9 @@ static void add_items(const EvidenceMaker *m, LogMaker *log)
     }
 }
 
-static void add_findings(const EvidenceMaker *m, LogMaker *log)
+static void add_findings(LogMaker *log, unsigned hidden)
 {
-    for (unsigned i = 0; i < m->hidden; i++) {
+    for (unsigned i = 0; i < hidden; i++) {
         MonattFindingPayload finding = {
             .sub_check = MONATT_SUBCHECK_HIDDEN_TASK,
             .address = 0xffff888003a40000ull + i * 0x2000,
@@ -180,7 +181,7 @@ static void add_findings(const EvidenceMaker *m, LogMaker *log)
     }
 }
 
-static void add_measurements(const EvidenceMaker *m, LogMaker *log)
+static void add_measurements(const EvidenceMaker *m, LogMaker *log, unsigned number)
 {
     static const MonattLocksPayload locks = {
         .vcpus = 1, .windows = 100, .window_ns = 1000000, .lock_total = 5000, .split_total = 3};
@@ -191,12 +192,13 @@ static void add_measurements(const EvidenceMaker *m, LogMaker *log)
         return;
     }
     MonattTasksSummaryPayload tasks = m->tasks;
-    tasks.findings += m->hidden;
+    unsigned hidden = m->hidden_in == 0 || m->hidden_in == number ? m->hidden : 0;
+    tasks.findings += hidden;
     log->flags = m->flags;
     log->coverage_ppm = m->coverage_ppm;
     log->wrong_digest = is_bad(m, "log-digest");
     log_maker_tasks(log, &tasks);
-    add_findings(m, log);
+    add_findings(log, hidden);
     log->flags = 0;
     log->coverage_ppm = 1000000;
 }
@@ -228,7 +230,7 @@ static void add_report(const EvidenceMaker *m, LogMaker *log, unsigned number)
     }
 }
 
-static void make_log(const EvidenceMaker *m, LogMaker *log)
+static void make_log(const EvidenceMaker *m, LogMaker *log, const SoftTpmKey *dak)
 {
     uint8_t vid[MONATT_UUID_SIZE];
     memcpy(vid, m->vid, sizeof(vid));
@@ -245,8 +247,14 @@ static void make_log(const EvidenceMaker *m, LogMaker *log)
         /* Boot items are of every report of the boot, the others of theirs alone. */
         log->some[MONATT_MR_INTROSPECTION] = FALSE;
         log->some[MONATT_MR_PLUGIN] = FALSE;
-        add_measurements(m, log);
+        add_measurements(m, log, number);
         add_report(m, log, number);
+        if (m->seal_after > 0 && number <= m->earlier &&
+            (number == m->seal_after || number == m->seal_after + 1)) {
+            log_maker_guest(log, 10, "guest measurement");
+            seal_maker_seal(m, log, dak);
+            log_maker_guest(log, 10, "guest measurement");
+        }
     }
 }
 
@@ -467,18 +475,22 @@ static GBytes *make_jws(const EvidenceMaker *m, const Session *s)
 /* The log as sent; "log-cut" and "log-hidden-record" differ from what the registers hold. */
 static GBytes *send_log(const EvidenceMaker *m, const LogMaker *log)
 {
+    if (seal_maker_is_bad(m)) {
+        return seal_maker_send(m, log);
+    }
     if (!is_bad(m, "log-cut")) {
         return g_bytes_new(log->bytes->data, log->bytes->len);
     }
     MonattReader r;
     size_t start = 0;
-    monatt_reader_init(&r, "log", log->bytes->data, log->bytes->len, NULL);
+    monatt_reader_init(&r, "log", log->bytes->data + log->start, log->bytes->len - log->start,
+                       NULL);
     while (monatt_reader_left(&r) > 0) {
         MonattCelEntry entry;
         start = r.position;
         g_assert_true(monatt_cel_next(&r, &entry));
     }
-    return g_bytes_new(log->bytes->data, start);
+    return g_bytes_new(log->bytes->data, log->start + start);
 }
 
 static GBytes *make_host_log(const EvidenceMaker *m)
@@ -508,7 +520,12 @@ MonattEvidence *evidence_maker_make(EvidenceMaker *m)
         dak.public.objectAttributes &= ~TPMA_OBJECT_RESTRICTED;
     }
     make_session(m, &session);
-    make_log(m, &log);
+    if (seal_maker_is_bad(m)) {
+        m->earlier = 3;
+        m->seal_after = 2;
+        m->hidden = m->hidden_in = is_bad(m, "checkpoint-finding");
+    }
+    make_log(m, &log, &dak);
     g_autoptr(GBytes) device_values = log_maker_values(&log, monatt_suite_bank(m->suite));
     g_autoptr(GBytes) host_pcrs = host_values(m);
     if (is_bad(m, "log-hidden-record")) {

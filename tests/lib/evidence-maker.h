@@ -34,7 +34,9 @@ typedef struct EvidenceMaker {
     gboolean without_tasks;
     uint32_t flags; /* of the task records */
     uint32_t coverage_ppm;
-    unsigned hidden; /* findings, with pid 4000 and on */
+    unsigned hidden;     /* findings, with pid 4000 and on */
+    unsigned hidden_in;  /* report that they are of; 0: all */
+    unsigned seal_after; /* report after which the log is cut, and after the next one; 0: never */
     gboolean with_locks;
     const char *host_state; /* what the host's PCR values are made from */
     gboolean without_opening;

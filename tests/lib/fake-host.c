@@ -11,7 +11,7 @@
 #include <string.h>
 #include "libmonatt/base/error.h"
 #include "libmonatt/evidence/export.h"
-#include "tests/lib/evidence-maker.h"
+#include "tests/lib/seal-maker.h"
 
 typedef struct Options {
     char *suite, *host, *logged_host, *nonce, *vid, *seed, *previous, *bad, *host_state;
@@ -19,7 +19,7 @@ typedef struct Options {
     char *export_to;
     char *take_claims, *take_log, *take_host_log, *take_device_quote, *take_host_quote;
     gint64 boot, iat, uptime_ns, rm, views, reason, unsettled, findings, coverage, flags;
-    gint64 earlier, guest_extends, hidden, tasks;
+    gint64 earlier, guest_extends, hidden, hidden_in, seal_after, tasks;
     gboolean without_tasks, locks, without_opening, list_bad;
 } Options;
 
@@ -63,6 +63,8 @@ static const GOptionEntry entries[] = {
     NUMBER("tasks", tasks, "how many each view shows (58)"),
     NUMBER("views", views, "bits of the views that were read (list, pid IDR, slab)"),
     NUMBER("hidden", hidden, "hidden processes, pid 4000 and on (0)"),
+    NUMBER("hidden-in", hidden_in, "the report of this boot that found them (0: all)"),
+    NUMBER("seal-after", seal_after, "report after which the log is cut, twice (0: never)"),
     NUMBER("findings", findings, "findings that the summary counts and nothing describes (0)"),
     NUMBER("reason", reason, "MonattReason of the task summary (0)"),
     NUMBER("unsettled", unsettled, "tasks that changed too fast (0)"),
@@ -124,6 +126,8 @@ static gboolean put_options(EvidenceMaker *m)
     m->with_locks = options.locks;
     m->without_opening = options.without_opening;
     m->hidden = (unsigned)options.hidden;
+    m->hidden_in = (unsigned)options.hidden_in;
+    m->seal_after = (unsigned)options.seal_after;
     m->guest_extends = (unsigned)options.guest_extends;
     m->coverage_ppm = (uint32_t)options.coverage;
     m->flags = (uint32_t)options.flags;
@@ -151,15 +155,27 @@ static gboolean put_options(EvidenceMaker *m)
            (options.vid == NULL || monatt_text_to_uuid(options.vid, m->vid, NULL));
 }
 
-static gboolean is_known_bad(void)
+static gboolean is_in(const char *const *names)
 {
-    const char *const *names = evidence_maker_bad_names();
     for (size_t i = 0; names[i] != NULL; i += 2) {
         if (g_strcmp0(options.bad, names[i]) == 0) {
             return TRUE;
         }
     }
-    return options.bad == NULL;
+    return FALSE;
+}
+
+static gboolean is_known_bad(void)
+{
+    return options.bad == NULL || is_in(evidence_maker_bad_names()) ||
+           is_in(seal_maker_bad_names());
+}
+
+static void list_bad(const char *const *names)
+{
+    for (size_t i = 0; names[i] != NULL; i += 2) {
+        printf("%-20s %s\n", names[i], names[i + 1]);
+    }
 }
 
 static MonattEvidence *read_other(const char *path)
@@ -251,10 +267,8 @@ int main(int argc, char **argv)
         return usage(error->message);
     }
     if (options.list_bad) {
-        const char *const *names = evidence_maker_bad_names();
-        for (size_t i = 0; names[i] != NULL; i += 2) {
-            printf("%-20s %s\n", names[i], names[i + 1]);
-        }
+        list_bad(evidence_maker_bad_names());
+        list_bad(seal_maker_bad_names());
         return MONATT_EXIT_DONE;
     }
     EvidenceMaker maker;

@@ -19,11 +19,18 @@ void log_maker_init(LogMaker *log, const uint8_t vid[MONATT_UUID_SIZE], uint64_t
     log->now_ns = 5 * 1000000000ull;
     log->coverage_ppm = 1000000;
     monatt_cel_replay_init(&log->values);
+    log->retained = g_new(MonattRetained, 1);
+    monatt_retained_init(log->retained);
+    log->before = g_byte_array_new();
 }
 
 void log_maker_clear(LogMaker *log)
 {
     g_clear_pointer(&log->bytes, g_byte_array_unref);
+    g_clear_pointer(&log->before, g_byte_array_unref);
+    g_clear_pointer(&log->older, g_bytes_unref);
+    g_clear_pointer(&log->first_report, g_bytes_unref);
+    g_clear_pointer(&log->retained, g_free);
 }
 
 void log_maker_mark(LogMaker *log)
@@ -62,6 +69,11 @@ static void append(LogMaker *log, uint32_t index, uint8_t type, const void *cont
     }
     g_assert_true(monatt_cel_encode(&entry, buffer, sizeof(buffer), &entry_size, NULL));
     g_byte_array_append(log->bytes, buffer, (guint)entry_size);
+    g_assert_true(monatt_retained_note(log->retained, &entry, buffer, entry_size, NULL));
+    if (index == MONATT_MR_REPORTS && log->first_report == NULL) {
+        log->first_report = g_bytes_new(buffer, entry_size);
+    }
+    log->values.extends[index]++;
     extend("S256", log->values.sha256[index], entry.sha256);
     extend("S384", log->values.sha384[index], entry.sha384);
     if (!log->some[index]) {
@@ -158,13 +170,41 @@ GBytes *log_maker_values(const LogMaker *log, uint16_t bank)
                                      : g_bytes_new(log->values.sha256, sizeof(log->values.sha256));
 }
 
-void log_maker_digest(const LogMaker *log, const char *suite, uint32_t index, uint64_t first,
-                      uint64_t last, uint8_t *ret)
+void log_maker_checkpoint(const LogMaker *log, const uint8_t boot_seed[MONATT_BOOT_SEED_SIZE],
+                          MonattCheckpoint *c, uint8_t *retained)
+{
+    memset(c, 0, sizeof(*c));
+    memcpy(c->vid, log->vid, sizeof(c->vid));
+    memcpy(c->boot_seed, boot_seed, sizeof(c->boot_seed));
+    c->reset_count = log->boot_count;
+    c->segment = log->segment + 1;
+    c->records = log->records;
+    g_assert_true(monatt_suite_hash("S256", log->bytes->data, log->bytes->len, c->previous));
+    memcpy(c->sha256, log->values.sha256, sizeof(c->sha256));
+    memcpy(c->sha384, log->values.sha384, sizeof(c->sha384));
+    memcpy(c->extends, log->values.extends, sizeof(c->extends));
+    g_assert_true(
+        monatt_retained_put(log->retained, c, retained, MONATT_CHECKPOINT_RETAINED_BYTES, NULL));
+}
+
+void log_maker_begin_segment(LogMaker *log, const void *checkpoint, size_t size)
+{
+    g_byte_array_append(log->before, log->bytes->data + log->start,
+                        log->bytes->len - (guint)log->start);
+    g_clear_pointer(&log->older, g_bytes_unref);
+    log->older = g_bytes_new(log->bytes->data, log->start);
+    g_byte_array_set_size(log->bytes, 0);
+    g_byte_array_append(log->bytes, checkpoint, (guint)size);
+    log->start = size;
+    log->segment++;
+}
+
+/* Over all segments: what a checkpoint has to retain is not known here. */
+static void digest_entries(EVP_MD_CTX *context, const uint8_t *bytes, size_t size, uint32_t index,
+                           uint64_t first, uint64_t last)
 {
     MonattReader r;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    g_assert_cmpint(EVP_DigestInit_ex(context, monatt_suite_md(suite), NULL), ==, 1);
-    monatt_reader_init(&r, "log", log->bytes->data, log->bytes->len, NULL);
+    monatt_reader_init(&r, "log", bytes, size, NULL);
     while (monatt_reader_left(&r) > 0) {
         MonattCelEntry entry;
         size_t start = r.position;
@@ -173,6 +213,16 @@ void log_maker_digest(const LogMaker *log, const char *suite, uint32_t index, ui
             EVP_DigestUpdate(context, r.bytes + start, r.position - start);
         }
     }
+}
+
+void log_maker_digest(const LogMaker *log, const char *suite, uint32_t index, uint64_t first,
+                      uint64_t last, uint8_t *ret)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    g_assert_cmpint(EVP_DigestInit_ex(context, monatt_suite_md(suite), NULL), ==, 1);
+    digest_entries(context, log->before->data, log->before->len, index, first, last);
+    digest_entries(context, log->bytes->data + log->start, log->bytes->len - log->start, index,
+                   first, last);
     EVP_DigestFinal_ex(context, ret, NULL);
     EVP_MD_CTX_free(context);
 }

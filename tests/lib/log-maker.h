@@ -8,7 +8,7 @@
 #define MONATT_TESTS_LOG_MAKER_H
 
 #include <glib.h>
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 #include "libmonatt/formats/record-payloads.h"
 
 typedef struct LogMaker {
@@ -25,6 +25,12 @@ typedef struct LogMaker {
     gboolean some[MONATT_REGISTER_COUNT];
     MonattCelReplay values; /* the registers */
     gboolean wrong_digest;  /* the next record's digests are not its own */
+    uint64_t segment;       /* of which bytes are the log */
+    size_t start;           /* its first record's place in bytes, behind the checkpoint */
+    MonattRetained *retained;
+    GByteArray *before;   /* encoded entries of all earlier segments */
+    GBytes *older;        /* checkpoint of the segment before */
+    GBytes *first_report; /* encoded */
 } LogMaker;
 
 void log_maker_init(LogMaker *log, const uint8_t vid[MONATT_UUID_SIZE], uint64_t boot_count);
@@ -38,6 +44,11 @@ void log_maker_locks(LogMaker *log, const MonattLocksPayload *locks);
 void log_maker_report(LogMaker *log, const MonattReportPayload *report);
 /* A guest's extend; index 17 to 22 makes a log that must be refused. */
 void log_maker_guest(LogMaker *log, uint32_t index, const char *content);
+/* What a device says at this place; retained: MONATT_CHECKPOINT_RETAINED_BYTES of room. */
+void log_maker_checkpoint(const LogMaker *log, const uint8_t boot_seed[MONATT_BOOT_SEED_SIZE],
+                          MonattCheckpoint *ret, uint8_t *retained);
+/* The log goes on behind this checkpoint. */
+void log_maker_begin_segment(LogMaker *log, const void *checkpoint, size_t size);
 /* All 24 registers of a bank, one behind the other. */
 GBytes *log_maker_values(const LogMaker *log, uint16_t bank);
 /* H over the encoded entries of a register from record first to last. */

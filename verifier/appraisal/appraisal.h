@@ -80,6 +80,10 @@ gboolean step_records(MonattAppraisal *a, GError **error);
 gboolean step_measurements(MonattAppraisal *a, GError **error);
 gboolean step_host(MonattAppraisal *a, GError **error);
 
+/* A part of step_log(): is the checkpoint that the log begins with this device's, of this VM and
+ * boot, and did its TPM sign it? */
+gboolean check_checkpoint(const MonattAppraisal *a, const void *log, size_t size, GError **error);
+
 /* One rule a property: writes a verdict, cannot fail. */
 void rule_startup(const MonattAppraisal *a, MonattPropertyResult *result);
 void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result);

@@ -8,7 +8,7 @@
 #include "verifier/appraisal/log-facts.h"
 
 #include <string.h>
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 
 void monatt_log_facts_init(MonattLogFacts *facts)
 {
@@ -16,6 +16,7 @@ void monatt_log_facts_init(MonattLogFacts *facts)
     facts->boot = g_array_new(FALSE, TRUE, sizeof(MonattBootFact));
     facts->summaries = g_array_new(FALSE, TRUE, sizeof(MonattSummaryFact));
     facts->findings = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
+    facts->earlier = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
     facts->open_summaries = g_array_new(FALSE, TRUE, sizeof(MonattSummaryFact));
     facts->open_findings = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
 }
@@ -25,6 +26,7 @@ void monatt_log_facts_clear(MonattLogFacts *facts)
     g_clear_pointer(&facts->boot, g_array_unref);
     g_clear_pointer(&facts->summaries, g_array_unref);
     g_clear_pointer(&facts->findings, g_array_unref);
+    g_clear_pointer(&facts->earlier, g_array_unref);
     g_clear_pointer(&facts->open_summaries, g_array_unref);
     g_clear_pointer(&facts->open_findings, g_array_unref);
 }
@@ -74,6 +76,47 @@ static bool keep_finding(MonattLogFacts *facts, const MonattCelEntry *entry,
     return true;
 }
 
+static gboolean is_same(const MonattFindingPayload *a, const MonattFindingPayload *b)
+{
+    return a->sub_check == b->sub_check && a->address == b->address && a->pid == b->pid &&
+           a->start_ns == b->start_ns;
+}
+
+gboolean monatt_log_facts_has(const GArray *findings, const MonattFindingPayload *finding)
+{
+    for (guint i = 0; i < findings->len; i++) {
+        if (is_same(&g_array_index(findings, MonattFindingFact, i).finding, finding)) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static void keep_earlier(MonattLogFacts *facts, const MonattFindingFact *fact)
+{
+    facts->earlier_total++;
+    if (facts->earlier->len < MONATT_LOG_FACTS_KEPT &&
+        !monatt_log_facts_has(facts->earlier, &fact->finding)) {
+        g_array_append_val(facts->earlier, *fact);
+    }
+}
+
+/* Nothing that runs in a kernel can undo that it was compromised: what an earlier report found
+ * stands until the VM's reset. */
+static void pass_on_findings(MonattLogFacts *facts)
+{
+    uint64_t counted = 0;
+    for (guint i = 0; i < facts->findings->len; i++) {
+        keep_earlier(facts, &g_array_index(facts->findings, MonattFindingFact, i));
+    }
+    for (guint i = 0; i < facts->summaries->len; i++) {
+        counted += g_array_index(facts->summaries, MonattSummaryFact, i).summary.findings;
+    }
+    if (facts->findings_total == 0) {
+        facts->earlier_total += counted; /* found, and not described */
+    }
+}
+
 static void close_list(GArray *closed, GArray *open, uint64_t *closed_total, uint64_t *open_total)
 {
     g_array_set_size(closed, 0);
@@ -97,6 +140,7 @@ static bool keep_report(MonattLogFacts *facts, const MonattCelEntry *entry,
     }
     facts->has_report = TRUE;
     facts->report_number = entry->number;
+    pass_on_findings(facts);
     close_list(facts->summaries, facts->open_summaries, &facts->summaries_total,
                &facts->open_summaries_total);
     close_list(facts->findings, facts->open_findings, &facts->findings_total,
@@ -153,44 +197,104 @@ static bool keep(MonattLogFacts *facts, const MonattCelEntry *entry, const Monat
     }
 }
 
+/* A record that outlived its segment: of MR19 it is a finding, and an earlier one. */
+static bool keep_retained(MonattLogFacts *facts, const MonattCelEntry *entry,
+                          const MonattRecord *record, MonattError *err)
+{
+    MonattFindingFact fact = {.number = entry->number};
+    if (entry->index != MONATT_MR_INTROSPECTION) {
+        return keep(facts, entry, record, err);
+    }
+    if (record->type != MONATT_RECORD_FINDING) {
+        return true; /* a summary that counted some: the checkpoint's count has it */
+    }
+    if (!monatt_finding_decode(record, &fact.finding, err)) {
+        return false;
+    }
+    keep_earlier(facts, &fact);
+    return true;
+}
+
+/* The numbers of a checkpoint's last records are known, those before them need not be there. */
+static bool check_sequence(const MonattLogWalk *walk, const MonattCelEntry *entry,
+                           const MonattRecord *record, uint64_t *next, MonattError *err)
+{
+    uint64_t wanted = *next;
+    if (walk->is_retained && entry->index == MONATT_MR_INTROSPECTION) {
+        *next = record->sequence + 1;
+        return (record->sequence >= wanted &&
+                record->sequence < walk->checkpoint.extends[entry->index]) ||
+               monatt_error_set(err, MONATT_ERROR_REFUSED, "is out of sequence");
+    }
+    if (walk->is_retained && entry->index != MONATT_MR_BOOT) {
+        wanted = walk->checkpoint.extends[entry->index] - 1;
+    }
+    *next = wanted + 1;
+    return record->sequence == wanted ||
+           monatt_error_set(err, MONATT_ERROR_REFUSED,
+                            "has sequence number %llu, %llu must stand here",
+                            (unsigned long long)record->sequence, (unsigned long long)wanted);
+}
+
+static void take_checkpoint(MonattLogFacts *facts, const MonattCheckpoint *checkpoint,
+                            uint64_t sequences[MONATT_REGISTER_COUNT])
+{
+    for (unsigned i = MONATT_EVIDENCE_FIRST; i <= MONATT_EVIDENCE_LAST; i++) {
+        sequences[i] = checkpoint->extends[i];
+    }
+    facts->segment = checkpoint->segment;
+    facts->earlier_total = checkpoint->findings;
+    facts->unreadable[MONATT_MR_INTROSPECTION] += checkpoint->others;
+}
+
+static bool take_entry(MonattLogFacts *facts, const MonattLogWalk *walk,
+                       const MonattCelEntry *entry, const uint8_t vid[MONATT_UUID_SIZE],
+                       uint64_t boot_count, uint64_t sequences[MONATT_REGISTER_COUNT],
+                       MonattError *err)
+{
+    MonattRecord record;
+    bool good = monatt_record_parse(entry->content, entry->content_size, &record, err);
+    if (good && !monatt_bytes_equal(record.vid, vid, MONATT_UUID_SIZE)) {
+        good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another VM");
+    }
+    if (good && record.reset_count != boot_count) {
+        good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another boot");
+    }
+    good = good && check_sequence(walk, entry, &record, &sequences[entry->index], err) &&
+           (walk->is_retained ? keep_retained(facts, entry, &record, err)
+                              : keep(facts, entry, &record, err));
+    return good || monatt_error_prefix(err, "event log: record %llu of MR%u",
+                                       (unsigned long long)entry->number, entry->index);
+}
+
 bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t size,
                               const uint8_t vid[MONATT_UUID_SIZE], uint64_t boot_count,
                               MonattError *err)
 {
-    MonattReader r;
+    MonattLogWalk walk;
+    MonattCelEntry entry;
     uint64_t sequences[MONATT_REGISTER_COUNT] = {0};
-    monatt_reader_init(&r, "event log", log, size, err);
-    /* Ends: each round consumes at least one byte of the log. */
-    while (monatt_reader_left(&r) > 0) {
-        MonattCelEntry entry;
-        MonattRecord record;
-        if (!monatt_cel_next(&r, &entry)) {
-            return false;
+    bool failed = false;
+    if (!monatt_log_walk_begin(&walk, log, size, err)) {
+        return false;
+    }
+    bool taken = !walk.has_checkpoint;
+    while (monatt_log_walk_next(&walk, &entry, NULL, NULL, &failed)) {
+        if (!walk.is_retained && !taken) {
+            take_checkpoint(facts, &walk.checkpoint, sequences);
+            taken = true;
         }
         if (entry.index >= MONATT_REGISTER_COUNT) {
             return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: no such register");
         }
         if (entry.content_type != MONATT_CEL_RECORD) {
             facts->guest_extends += entry.content_type == MONATT_CEL_GUEST;
-            continue;
+        } else if (!take_entry(facts, &walk, &entry, vid, boot_count, sequences, err)) {
+            return false;
         }
-        bool good = monatt_record_parse(entry.content, entry.content_size, &record, err);
-        if (good && !monatt_bytes_equal(record.vid, vid, MONATT_UUID_SIZE)) {
-            good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another VM");
-        }
-        if (good && record.reset_count != boot_count) {
-            good = monatt_error_set(err, MONATT_ERROR_REFUSED, "is of another boot");
-        }
-        if (good && record.sequence != sequences[entry.index]) {
-            good = monatt_error_set(
-                err, MONATT_ERROR_REFUSED, "has sequence number %llu, %llu must stand here",
-                (unsigned long long)record.sequence, (unsigned long long)sequences[entry.index]);
-        }
-        if (!good || !keep(facts, &entry, &record, err)) {
-            return monatt_error_prefix(err, "event log: record %llu of MR%u",
-                                       (unsigned long long)entry.number, entry.index);
-        }
-        sequences[entry.index]++;
     }
-    return true;
+    if (!taken) {
+        take_checkpoint(facts, &walk.checkpoint, sequences);
+    }
+    return !failed;
 }

@@ -40,6 +40,9 @@ typedef struct MonattLogFacts {
     GArray *summaries; /* MonattSummaryFact, between the last report and the one before it */
     GArray *findings;  /* MonattFindingFact, likewise */
     uint64_t boot_total, summaries_total, findings_total;
+    GArray *earlier;        /* MonattFindingFact of this boot before that, each process once */
+    uint64_t earlier_total; /* records that reported one */
+    uint64_t segment;       /* of the log; 0: it begins with the boot */
     GArray *open_summaries; /* not yet closed by a report: no rule may look at these */
     GArray *open_findings;
     uint64_t open_summaries_total, open_findings_total;
@@ -58,6 +61,8 @@ typedef struct MonattLogFacts {
 
 void monatt_log_facts_init(MonattLogFacts *facts);
 void monatt_log_facts_clear(MonattLogFacts *facts);
+/* Is the same process, by address, pid and start, among these MonattFindingFacts? */
+gboolean monatt_log_facts_has(const GArray *findings, const MonattFindingPayload *finding);
 /* REFUSED: a record of another VM or boot, out of sequence; FORMAT: a known record that does not
  * decode. */
 bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t size,

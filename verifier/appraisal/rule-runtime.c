@@ -25,20 +25,51 @@ static char *name_views(uint32_t views)
     return g_string_free(text, FALSE);
 }
 
+static void contradict(MonattPropertyResult *result, const MonattFindingPayload *finding,
+                       const char *when)
+{
+    if (result->contradictions->len >= MONATT_LOG_FACTS_KEPT) {
+        return;
+    }
+    g_autofree char *present = name_views(finding->views_present);
+    g_autofree char *absent = name_views(finding->views_absent);
+    g_autofree char *what =
+        g_strdup_printf("process %u (%s)%s", finding->pid, finding->command, when);
+    g_autofree char *expected = g_strdup_printf("also in: %s", absent);
+    g_autofree char *observed = g_strdup_printf(
+        "only in: %s; tgid %u, uid %u, %u scans%s%s", present, finding->tgid, finding->uid,
+        finding->scans, finding->text[0] != 0 ? "; " : "", finding->text);
+    monatt_property_result_contradict(result, what, expected, observed);
+}
+
+/* Found by an earlier report of this boot, in this segment of the log or before it. */
+static void judge_earlier(const MonattAppraisal *a, MonattPropertyResult *result)
+{
+    const MonattLogFacts *facts = &a->facts;
+    for (guint i = 0; i < facts->earlier->len; i++) {
+        const MonattFindingPayload *finding =
+            &g_array_index(facts->earlier, MonattFindingFact, i).finding;
+        if (monatt_log_facts_has(facts->findings, finding)) {
+            continue; /* and found again: said already */
+        }
+        contradict(result, finding, ", earlier in this boot");
+        monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "hidden-earlier",
+                                     "process %u (%s) was hidden earlier in this boot",
+                                     finding->pid, finding->command);
+    }
+    if (facts->earlier_total > 0) {
+        monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "hidden-earlier",
+                                     "hidden processes were found earlier in this boot");
+    }
+}
+
 static void judge_findings(const MonattAppraisal *a, MonattPropertyResult *result)
 {
     const MonattLogFacts *facts = &a->facts;
     for (guint i = 0; i < facts->findings->len; i++) {
         const MonattFindingPayload *finding =
             &g_array_index(facts->findings, MonattFindingFact, i).finding;
-        g_autofree char *present = name_views(finding->views_present);
-        g_autofree char *absent = name_views(finding->views_absent);
-        g_autofree char *what = g_strdup_printf("process %u (%s)", finding->pid, finding->command);
-        g_autofree char *expected = g_strdup_printf("also in: %s", absent);
-        g_autofree char *observed = g_strdup_printf(
-            "only in: %s; tgid %u, uid %u, %u scans%s%s", present, finding->tgid, finding->uid,
-            finding->scans, finding->text[0] != 0 ? "; " : "", finding->text);
-        monatt_property_result_contradict(result, what, expected, observed);
+        contradict(result, finding, "");
         monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "hidden-process",
                                      "process %u (%s) is hidden%s", finding->pid, finding->command,
                                      facts->findings_total > 1 ? ", and there are more" : "");
@@ -141,6 +172,7 @@ void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
     g_autofree char *views = name_views(a->input->policy->required_views);
     result->reference = g_strdup_printf("views: %s", views);
     judge_findings(a, result);
+    judge_earlier(a, result);
     if (m == NULL) {
         monatt_property_result_raise(result, MONATT_VERDICT_UNKNOWN, "not-measured",
                                      "the guest's tasks were not measured");

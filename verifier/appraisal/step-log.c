@@ -5,6 +5,7 @@
  * After step_log() each record is as good as the device's quote; step_records() then asks whose
  * records they are, step_measurements() which of them this report is about.
  */
+#include "libmonatt/eventlog/checkpoint.h"
 #include "verifier/appraisal/appraisal.h"
 
 #include <string.h>
@@ -49,6 +50,9 @@ gboolean step_log(MonattAppraisal *a, GError **error)
                     error) ||
         !check_hash(a, a->evidence->host_log, claims->host_log_bytes, claims->host_log_digest,
                     "host log", error)) {
+        return FALSE;
+    }
+    if (monatt_checkpoint_is_there(log, size) && !check_checkpoint(a, log, size, error)) {
         return FALSE;
     }
     monatt_cel_replay_init(&a->replay);
