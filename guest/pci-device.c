@@ -146,6 +146,9 @@ static bool refuse_access(const char *sysfs, const char *path, int error, Monatt
         return monatt_error_hint(err, "load the driver, guest/linux: it works under lockdown");
     }
     monatt_error_set_errno(err, error, "attest device: '%s'", path);
+    if (error == EINVAL) { /* CONFIG_IO_STRICT_DEVMEM: the BAR is a driver's */
+        return monatt_error_hint(err, "a driver holds it, but /dev/monatt is not there");
+    }
     if (error == EACCES || error == EPERM) {
         err->code = MONATT_ERROR_PERMISSION;
         return monatt_error_hint(err, "run as root");

@@ -21,15 +21,15 @@ int main(int argc, char **argv)
     int initrd = argc == 3 ? open(argv[2], O_RDONLY | O_CLOEXEC) : -1;
     ssize_t size = read(own, line, sizeof(line) - 1);
     if (kernel < 0 || initrd < 0 || size < 1) {
-        fprintf(stderr, "kexec-now: %s\n", strerror(errno));
+        fprintf(stderr, "kexec-now: %s\n", strerrordesc_np(errno));
         return 1;
     }
     line[size - 1] = '\0'; /* its newline */
     if (syscall(SYS_kexec_file_load, kernel, initrd, (unsigned long)size, line, 0ul) != 0) {
-        fprintf(stderr, "kexec-now: load: %s\n", strerror(errno));
+        fprintf(stderr, "kexec-now: load: %s\n", strerrordesc_np(errno));
         return 1;
     }
     syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
-    fprintf(stderr, "kexec-now: start: %s\n", strerror(errno));
+    fprintf(stderr, "kexec-now: start: %s\n", strerrordesc_np(errno));
     return 1;
 }

@@ -17,12 +17,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), HERE]
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
-from collector_client import replay_module  # noqa: E402
 from guest import Guest, Host, die_with_parent, wait_for  # noqa: E402
+from ima_list import LIST, digest_of, expect, log_entries, make_entries, read_list, register  # noqa: E402
 from tap import Tap  # noqa: E402
 
 KEXEC = paths.build("tests", "guest", "kexec-now")
-LIST = "/sys/kernel/security/ima/binary_runtime_measurements"
 # Files of a ramfs are measured, those of a tmpfs are not (the policy "tcb" leaves it out).
 APPEND = "ima_policy=tcb rootfstype=ramfs"
 KILLS, SEED = 20, 20260211
@@ -30,57 +29,14 @@ HEADER = ">4sHHI16sQQQQIII"
 ENTRY, ANEW = 0x1001, 0x1002
 
 
-def entries(data):
-    """(PCR, listed SHA-1, template, template data) of the kernel's binary form."""
-    at = 0
-    while at < len(data):
-        pcr, digest, length = struct.unpack_from("<I20sI", data, at)
-        name = data[at + 28:at + 28 + length].decode()
-        at += 28 + length
-        assert name != "ima", "this kernel's default template"
-        size = struct.unpack_from("<I", data, at)[0]
-        yield pcr, digest, name, data[at + 4:at + 4 + size]
-        at += 4 + size
-    assert at == len(data), "the list ends within an entry"
-
-
-def digest_of(kind, listed, data):
-    return b"\xff" * kind().digest_size if listed == bytes(20) else kind(data).digest()
-
-
-def replay(rows, kind, value):
-    for _, listed, _, data in rows:
-        value = kind(value + digest_of(kind, listed, data)).digest()
-    return value
-
-
-def read_list(guest):
-    return list(entries(guest.run(f"cat {LIST}").out))
-
-
 def follow(guest, *words):
     return guest.run(f"monatt-guest ima-follow --once --json {' '.join(words)}").json()
-
-
-def register(guest, index=10):
-    value = guest.read(index)
-    return bytes.fromhex(value["sha256"]), bytes.fromhex(value["sha384"])
-
-
-def expect(tap, guest, counts, name, base=(bytes(32), bytes(48))):
-    """MR10 is the list's first entries, from its base."""
-    rows = read_list(guest)[:counts["entries"]]
-    tap.ok(len(rows) == counts["entries"], f"{name}: so many entries are there", counts)
-    tap.is_equal(tuple(replay(rows, kind, start) for kind, start in
-                       zip((hashlib.sha256, hashlib.sha384), base)), register(guest),
-                 f"{name}: MR10 is the replayed list in both banks")
-    return rows
 
 
 def records(guest):
     """(type, sequence, payload, entry of the log) of the guest's records in MR10."""
     found = []
-    for entry in replay_module().entries(guest.device.log()[0]):
+    for entry in log_entries(guest):
         content = entry["content"]
         if entry["pcr"] != 10 or content[:4] != b"MTE1":
             continue
@@ -111,12 +67,6 @@ def check_records(tap, guest, rows):
                 entry["digests"]["sha384"] != digest_of(hashlib.sha384, listed, data):
             wrong.append(got)
     tap.is_equal(wrong, [], "each holds the entry's template and its data")
-
-
-def make_entries(count, name):
-    """Shell: so many files that are read once, each of them an entry."""
-    return (f"i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo {name} $i >/root/{name}$i; "
-            f"cat /root/{name}$i >/dev/null; done")
 
 
 def check_tpm(tap, guest):

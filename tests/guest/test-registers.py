@@ -95,7 +95,7 @@ def check_refusals(tap, guest):
                f"extend of MR{i} by the guest is refused", result)
     result = guest.run(f"monatt-guest extend 24 {DIGEST_256}", check=False)
     tap.ok(result.status == 2 and "not a register" in result.error_text, "there is no MR24", result)
-    result = guest.run(f"monatt-guest extend 1 {DIGEST_256} --content $(printf %2000s x | tr ' ' y)",
+    result = guest.run(f"monatt-guest extend 1 {DIGEST_256} --content $(printf %1000s x | tr ' ' y)",
                        check=False)
     tap.ok(result.status == 1 and "the limit is 992" in result.error_text,
            "content that does not fit is refused", result)
