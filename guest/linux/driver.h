@@ -59,8 +59,9 @@ struct monatt {
     u8 __iomem *bar0; /* under presence */
     u8 __iomem *bar2;
     u32 capabilities;
-    bool removed; /* set for good, before presence is taken for the last time */
-    bool silent;  /* said that the device does not answer */
+    bool removed;   /* set for good, before presence is taken for the last time */
+    bool silent;    /* said that the device does not answer */
+    unsigned turns; /* of the watch, since ring or shadow page are missing */
     bool provider_registered;
     int irq; /* 0: none */
     wait_queue_head_t consumed;

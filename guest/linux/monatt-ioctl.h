@@ -41,7 +41,7 @@ struct monatt_slot {
     __u16 content_size; /* extend: 0 to 1024, without ring 0 to 944; else 0 */
     __u32 result;       /* out: MONATT_ERR_*; see MONATT_IOC_SUBMIT */
     __u32 reserved;
-    __u64 record; /* out: the record's number in this boot's log; 0 when not known */
+    __u64 record; /* out: the record's number in this boot's log, from 0 on; 0 without ring */
     __u8 sha256[32];
     __u8 sha384[48];
     __u8 content[MONATT_SLOT_CONTENT_MAXIMUM];
@@ -52,7 +52,8 @@ struct monatt_slot {
  * of those before it; done counts those that the device has looked at.  When the device takes
  * nothing for ten seconds, or a fatal signal comes, the slots from done on have the result
  * MONATT_ERR_BUSY: they were not done and will not be.  Returns 0 when all results could be
- * written, even bad ones.  ENODEV: what became of the slots from done on is not known.
+ * written, even bad ones.  ENODEV, or EIO when the device counts wrongly: what became of the slots
+ * from done on is not known.
  */
 struct monatt_submit {
     __u64 slots;     /* pointer to count structures */

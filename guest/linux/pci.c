@@ -15,6 +15,7 @@
 
 #define BARS (BIT(0) | BIT(2))
 #define WATCH_MS 1000
+#define WATCH_RETRY 60 /* turns until ring and shadow page get another chance */
 
 static bool ring = true;
 module_param(ring, bool, 0444);
@@ -142,6 +143,19 @@ static void interrupt_free(struct monatt *m)
     }
 }
 
+/* Under lock; the device answers.  Whether ring or shadow page must be switched on. */
+static bool lacks_something(struct monatt *m)
+{
+    bool missing = (m->ring.memory && !m->ring.on) || (m->shadow.page && !m->shadow.on);
+
+    if (m->silent ||
+        (m->shadow.on && monatt_read32(m, MONATT_REG_SHADOW_CONTROL) != MONATT_RING_ON)) {
+        return true;
+    }
+    m->turns = missing ? m->turns + 1 : 0;
+    return m->turns > 0 && m->turns % WATCH_RETRY == 0;
+}
+
 /*
  * Nobody tells the driver that the device is gone, or that a reset of it switched the shadow page
  * off; and who has that page mapped asks nobody.
@@ -155,8 +169,7 @@ static void watch(struct work_struct *work)
         if (!alive) {
             m->ring.on = false;
             monatt_shadow_stop(m);
-        } else if (m->silent || (m->shadow.on &&
-                                 monatt_read32(m, MONATT_REG_SHADOW_CONTROL) != MONATT_RING_ON)) {
+        } else if (lacks_something(m)) {
             switch_on(m);
         }
         mutex_unlock(&m->lock);

@@ -16,7 +16,7 @@
 #define SLEEP_US_FIRST 20 /* doubled up to */
 #define SLEEP_US_LAST 1000
 #define CHECK_MS 50        /* without progress: is the ring still on, the device still there? */
-#define FAILURES_MAXIMUM 3 /* then trapped registers it is, until the next start */
+#define FAILURES_MAXIMUM 3 /* then trapped registers it is, for a minute */
 
 static u32 header_read(struct monatt *m, u32 offset)
 {
@@ -63,15 +63,26 @@ void monatt_ring_free(struct monatt *m)
     }
 }
 
+void monatt_ring_stop(struct monatt *m)
+{
+    if (m->ring.memory) {
+        monatt_write32(m, MONATT_REG_RING_CONTROL, 0);
+        /* The device's answer to this read comes after it left the memory alone. */
+        monatt_read32(m, MONATT_REG_RING_CONTROL);
+    }
+    m->ring.on = false;
+}
+
 bool monatt_ring_start(struct monatt *m)
 {
     struct monatt_ring *ring = &m->ring;
     u32 state;
 
-    ring->on = false;
     if (!ring->memory) {
         return false;
     }
+    /* Off first: the device must not see a header that is half of the old ring's. */
+    monatt_ring_stop(m);
     memset(ring->memory, 0, MONATT_RING_HEADER_SIZE);
     ring->produced = 0;
     monatt_write64(m, MONATT_REG_RING_ADDRESS, ring->address);
@@ -84,16 +95,6 @@ bool monatt_ring_start(struct monatt *m)
                  monatt_read32(m, MONATT_REG_RING_ERROR));
     }
     return ring->on;
-}
-
-void monatt_ring_stop(struct monatt *m)
-{
-    if (m->ring.memory) {
-        monatt_write32(m, MONATT_REG_RING_CONTROL, 0);
-        /* The device's answer to this read comes after it left the memory alone. */
-        monatt_read32(m, MONATT_REG_RING_CONTROL);
-    }
-    m->ring.on = false;
 }
 
 void monatt_ring_records(struct monatt *m, u64 *records, u64 *synced)
@@ -290,7 +291,7 @@ static bool ring_ready(struct monatt *m)
         return true;
     }
     if (++m->ring.failures == FAILURES_MAXIMUM) {
-        dev_warn(&m->pdev->dev, "no ring any more, extends will be slow\n");
+        dev_warn(&m->pdev->dev, "no ring for a minute, extends will be slow\n");
     }
     return false;
 }

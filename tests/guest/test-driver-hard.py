@@ -6,8 +6,13 @@ Lockdown, a TPM that stands still, a client that is killed in the middle, bus ma
 behind the driver, a reset of the bus, suspend to RAM, kexec; several programs at once.  Nothing may
 hang, get lost or be done twice.
 """
+import glob
+import mmap
 import os
+import random
+import secrets
 import signal
+import struct
 import sys
 import time
 
@@ -24,6 +29,8 @@ FEATURE_RING, FEATURE_SHADOW = 0x1, 0x2
 REG_RING_CONTROL, REG_SHADOW_CONTROL = 0x6C, 0x80
 MANY = 30000      # more than the pipe to the TPM takes
 ERR_BUSY = 5
+HEADER_SIZE, SLOT_SIZE, SLOT_SHA256, SLOTS = 0x1000, 0x480, 0x20, 256
+LIES = 24
 
 
 def wants(guest, wanted):
@@ -125,6 +132,62 @@ def check_master_off(tap, guest):
     recounted(tap, guest, 15, 1000, "and 300 more")
 
 
+class GuestRam:
+    """The guest's memory, as the process on the host has it that plays the device."""
+
+    def __init__(self, guest):
+        for name in glob.glob(f"/proc/{guest.process.pid}/fd/*"):
+            if "memfd:" in os.readlink(name) and os.stat(name).st_size >= 128 << 20:
+                with open(name, "r+b") as file:
+                    self.bytes = mmap.mmap(file.fileno(), 0)
+                return
+        raise guest_library.GuestError("QEMU's memory is not found")
+
+    def find_ring(self, digest):
+        """Where the ring's header is, by a digest that lies in one of its slots."""
+        at = self.bytes.find(digest)
+        while at >= 0:
+            for slot in range(SLOTS):
+                header = at - SLOT_SHA256 - slot * SLOT_SIZE - HEADER_SIZE
+                if header >= 0 and header % HEADER_SIZE == 0:
+                    produced, = struct.unpack_from("<I", self.bytes, header)
+                    consumed, = struct.unpack_from("<I", self.bytes, header + 0x40)
+                    if produced == consumed and produced % SLOTS == (slot + 1) % SLOTS:
+                        return header
+            at = self.bytes.find(digest, at + 1)
+        return None
+
+
+def check_lying_device(tap, guest):
+    """Counts, flags, results and sizes that no honest device writes into the ring."""
+    digest = secrets.token_bytes(32)
+    write_file(guest, "mr1:sha256", digest)
+    ram = GuestRam(guest)
+    header = ram.find_ring(digest)
+    if not tap.ok(header is not None, "the ring is found in the guest's memory"):
+        return
+    size = HEADER_SIZE + SLOTS * SLOT_SIZE
+    chance = random.Random(5)
+    answers = {}
+    for number in range(LIES):
+        if number % 2:
+            ram.bytes[header:header + size] = chance.randbytes(size)
+        else:
+            struct.pack_into("<I", ram.bytes, header + 0x40, chance.getrandbits(32))
+        result = client(guest, f"extend 6 {chance.randrange(1, 600)} 256", check=False)
+        kind = " ".join(result.text.split()[-2:]) if result.status else "done"
+        answers[kind] = answers.get(kind, 0) + 1
+    tap.ok(set(answers) <= {"done", "errno 5"} and answers.get("errno 5", 0) > 0,
+           f"{LIES} lies in the ring: extends end as done or in EIO", answers)
+    records = guest.device.status()["records"]
+    before = host_values(guest)["mr7:sha256"]
+    client(guest, "extend 7 500 256")
+    tap.is_equal((host_values(guest)["mr7:sha256"], guest.device.status()["records"] - records),
+                 (recount("sha256", 500, before), 500), "and after them the ring works again")
+    tap.is_equal(files_of(guest), host_values(guest), "and the files tell the truth")
+    ram.bytes.close()
+
+
 def check_sleep(tap, guest):
     before = host_values(guest)
     guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
@@ -196,6 +259,7 @@ def main():
             check_stopped_tpm(tap, guest)
             check_killed_client(tap, guest)
             check_master_off(tap, guest)
+            check_lying_device(tap, guest)
             check_sleep(tap, guest)
             check_lockdown(tap, guest)
             check_clean(tap, guest, "all of this")
