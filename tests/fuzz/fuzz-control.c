@@ -2,10 +2,12 @@
 /*
  * fuzz-control.c - packets to attach.sock and control.sock, and a broken device's answers
  *
- * First byte 0: packets (u8 connection, u16 size, bytes) go through control_serve_one() with its
- * handlers; a thread plays log and swtpm.  Each packet gets one answer of a whole form or costs
- * its connection, and no descriptor stays.  First byte 1: the payload decoders.
+ * First byte 0: packets (u8 connection, its high bit: with a sealed memfd, u16 size, bytes) go
+ * through control_serve_one() with its handlers; a thread plays log and swtpm, and a guest waits
+ * for a report.  Each packet gets one answer of a whole form or costs its connection, and no
+ * descriptor stays but that of a report that was taken.  First byte 1: the payload decoders.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,11 +18,13 @@
 
 #define CONNECTIONS 3
 #define PACKETS_MAXIMUM 64
+#define WITH_DESCRIPTOR 0x80
 
 static Device *device;
 static Control control;
 static TpmBackend tpm;
 static int clients[CONNECTIONS];
+static int evidence;
 
 /* Log and swtpm at once: what was taken is written, synced as far as a hold lets it, quoted. */
 static void *backend(void *argument)
@@ -60,6 +64,9 @@ static void start(void)
     memcpy(device->name, "fuzz", 5);
     device->log_fd = memfd_create("log", MFD_CLOEXEC);
     control_init(&control, -1, -1, &tpm);
+    evidence = memfd_create("evidence", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    require(write(evidence, "evidence", 8) == 8);
+    require(fcntl(evidence, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) == 0);
     require(pthread_create(&thread, NULL, backend, NULL) == 0);
     pthread_detach(thread);
 }
@@ -77,17 +84,35 @@ static void close_slot(size_t slot)
 {
     pthread_mutex_lock(&device->lock);
     hold_end_of(&device->hold, slot);
+    report_lost(&device->report, slot, 1, device_now_ms());
     pthread_mutex_unlock(&device->lock);
     close(clients[slot]);
     close(control.connections[slot].fd);
     control.connections[slot].fd = -1;
 }
 
-static void send_packet(size_t slot, const uint8_t *bytes, size_t size)
+static bool send_bytes(size_t slot, const uint8_t *bytes, size_t size, bool descriptor)
+{
+    char ancillary[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor) {
+        message.msg_control = ancillary;
+        message.msg_controllen = sizeof(ancillary);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &evidence, sizeof(evidence));
+    }
+    return sendmsg(clients[slot], &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+}
+
+static void send_packet(size_t slot, const uint8_t *bytes, size_t size, bool descriptor)
 {
     static MonattControlMessage answer;
     MonattError err = {0};
-    if (send(clients[slot], bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size) {
+    if (!send_bytes(slot, bytes, size, descriptor)) {
         return;
     }
     if (!control_serve_one(&control, device, slot)) {
@@ -102,9 +127,47 @@ static void send_packet(size_t slot, const uint8_t *bytes, size_t size)
     require(!monatt_control_receive(clients[slot], 0, &answer, &err));
 }
 
+/* The lowest free number tells how many descriptors are open, as long as none is left behind. */
+static int lowest_free(void)
+{
+    int fd = dup(evidence);
+    close(fd);
+    return fd;
+}
+
+static void ask_report(void)
+{
+    uint32_t number;
+    pthread_mutex_lock(&device->lock);
+    report_init(&device->report, device_now_ms());
+    require(report_begin(&device->report, (const uint8_t *)"inblob", 6, device_now_ms(), &number) ==
+            MONATT_ERR_NONE);
+    require(number == 1);
+    pthread_mutex_unlock(&device->lock);
+}
+
+static void end_report(void)
+{
+    uint8_t bytes[16];
+    size_t size;
+    pthread_mutex_lock(&device->lock);
+    if (device->report.state == MONATT_REPORT_READY) {
+        require(report_read(&device->report, 0, bytes, sizeof(bytes), &size) == MONATT_ERR_NONE);
+        require(size == 8 && memcmp(bytes, "evidence", 8) == 0);
+    } else {
+        require(device->report.fd < 0);
+    }
+    report_drop(&device->report);
+    int old = report_take_old(&device->report);
+    pthread_mutex_unlock(&device->lock);
+    monatt_close_pointer(&old);
+}
+
 static void packets(const uint8_t *data, size_t size)
 {
     MonattReader r;
+    int free_before = lowest_free();
+    ask_report();
     Registers before = device->registers;
     monatt_reader_init(&r, "input", data, size, NULL);
     for (size_t i = 0; i < CONNECTIONS; i++) {
@@ -118,11 +181,13 @@ static void packets(const uint8_t *data, size_t size)
             !monatt_reader_bytes(&r, length, &bytes)) {
             break;
         }
-        send_packet(slot % CONNECTIONS, bytes, length);
+        send_packet((slot & ~WITH_DESCRIPTOR) % CONNECTIONS, bytes, length, slot & WITH_DESCRIPTOR);
     }
     for (size_t i = 0; i < CONNECTIONS; i++) {
         close_slot(i);
     }
+    end_report();
+    require(lowest_free() == free_before);
     /* The collector extends MR17 to MR22 and nothing else. */
     for (size_t i = 0; i < MONATT_REGISTER_COUNT; i++) {
         require((i >= MONATT_EVIDENCE_FIRST && i <= MONATT_EVIDENCE_LAST) ||

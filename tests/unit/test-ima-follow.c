@@ -123,7 +123,9 @@ static bool pause_fake(void *data, unsigned ms)
         fake->intrude = false;
     }
     size_t part = MIN(fake->more_size, 700); /* ends within entries, mostly */
-    append(fake->more, part);
+    if (part > 0) {
+        append(fake->more, part);
+    }
     fake->more += part;
     fake->more_size -= part;
     return part > 0 || fake->pauses_left-- > 0;
