@@ -7,7 +7,6 @@
 #include "libmonatt/eventlog/checkpoint.h"
 
 #include <string.h>
-#include "libmonatt/formats/record-payloads.h"
 
 bool monatt_checkpoint_is_there(const void *log, size_t size)
 {
@@ -173,7 +172,6 @@ static bool refuse(const MonattCelEntry *entry, MonattError *err, const char *wh
 static bool check_entry(const MonattCheckpoint *c, const MonattCelEntry *entry, Retained *seen,
                         MonattError *err)
 {
-    MonattRecord record;
     if (entry->number >= c->records) {
         return refuse(entry, err, "stands behind the checkpoint");
     }
@@ -184,9 +182,7 @@ static bool check_entry(const MonattCheckpoint *c, const MonattCelEntry *entry, 
     if (!monatt_cel_check_record(entry, err)) {
         return false;
     }
-    if (entry->index == MONATT_MR_INTROSPECTION &&
-        (!monatt_record_parse(entry->content, entry->content_size, &record, NULL) ||
-         (record.type != MONATT_RECORD_FINDING && record.type != MONATT_RECORD_TASKS_SUMMARY))) {
+    if (entry->index == MONATT_MR_INTROSPECTION && !monatt_retained_is_finding(entry)) {
         return refuse(entry, err, "is no finding");
     }
     seen->counts[entry->index]++;

@@ -129,6 +129,8 @@ void monatt_retained_init(MonattRetained *retained);
 /* A record as it goes into the log, with its encoding. */
 bool monatt_retained_note(MonattRetained *retained, const MonattCelEntry *entry,
                           const uint8_t *bytes, size_t size, MonattError *err) MONATT_MUST_CHECK;
+/* Does a record of MR19 report a hidden process? */
+bool monatt_retained_is_finding(const MonattCelEntry *entry);
 /* As after all the records before the checkpoint (a device that starts again). */
 bool monatt_retained_restore(MonattRetained *retained, const MonattCheckpoint *checkpoint,
                              MonattError *err) MONATT_MUST_CHECK;

@@ -58,6 +58,12 @@ static Says read_finding(const uint8_t *content, size_t size, MonattFindingPaylo
     }
 }
 
+bool monatt_retained_is_finding(const MonattCelEntry *entry)
+{
+    MonattFindingPayload ignored;
+    return read_finding(entry->content, entry->content_size, &ignored) == SAYS_FINDING;
+}
+
 static bool is_same(const MonattFindingPayload *a, const MonattFindingPayload *b)
 {
     return a->sub_check == b->sub_check && a->address == b->address && a->pid == b->pid &&

@@ -218,6 +218,9 @@ def check_verdicts(tap, fake):
             expect(tap, fake, f"hidden in report {report} of 4, {name}: still compromised",
                    COMPROMISED, ("process 4000 (", "was hidden earlier in this boot"), "--hidden",
                    "1", "--hidden-in", report, "--earlier", "3", *options)
+        expect(tap, fake, f"counted and not described, {name}: still compromised", COMPROMISED,
+               ("found earlier in this boot",), "--findings", "2", "--hidden-in", "1", "--earlier",
+               "3", *options)
     expect(tap, fake, "hidden now and before: named once, as hidden", COMPROMISED,
            ("process 4000 (cryptominer) is hidden",), "--hidden", "1", "--earlier", "3",
            "--seal-after", "2")

@@ -192,8 +192,9 @@ static void add_measurements(const EvidenceMaker *m, LogMaker *log, unsigned num
         return;
     }
     MonattTasksSummaryPayload tasks = m->tasks;
-    unsigned hidden = m->hidden_in == 0 || m->hidden_in == number ? m->hidden : 0;
-    tasks.findings += hidden;
+    gboolean is_clean = m->hidden_in != 0 && m->hidden_in != number;
+    unsigned hidden = is_clean ? 0 : m->hidden;
+    tasks.findings = is_clean ? 0 : tasks.findings + hidden;
     log->flags = m->flags;
     log->coverage_ppm = m->coverage_ppm;
     log->wrong_digest = is_bad(m, "log-digest");

@@ -180,6 +180,8 @@ def take_checkpoint(data):
         need(last < entry["number"] < records, "retained records out of order")
         need(entry["pcr"] in counts and entry["kind"] == RECORD, "retains what it must not")
         check(entry, entry["number"])
+        need(entry["pcr"] != TASKS or says(entry) not in (None, "other"),
+             "retains what is no finding")
         counts[entry["pcr"]] += 1
         last = entry["number"]
         extend(start, entry)

@@ -18,6 +18,7 @@ from tap import Tap  # noqa: E402
 
 SCRIPT = os.path.join(SOURCE, "tests", "lib", "replay-cel.py")
 DATA = os.path.join(SOURCE, "tests", "data", "cel")
+SEGMENTS = os.path.join(SOURCE, "tests", "fuzz", "corpus", "checkpoint")
 MANY = os.path.join(os.environ["MONATT_BUILD_DIR"], "tests", "unit", "cel-replay-many")
 
 
@@ -37,13 +38,13 @@ def ours(module, log):
     return f"{done} {hashlib.sha256(every).hexdigest()}"
 
 
-def broken(log):
+def broken(log, step=1):
     """Logs with one byte changed three ways, one cut at each byte, and parts left out or twice."""
-    for at, byte in enumerate(log):
+    for at, byte in list(enumerate(log))[::step]:
         for other in (byte ^ 1, byte ^ 0x80, 0xff - byte):
             yield log[:at] + bytes([other]) + log[at + 1:]
         yield log[:at]
-    for at in range(0, len(log), 7):
+    for at in range(0, len(log), 7 * step):
         for size in (1, 13, 26, 53):
             yield log[:at] + log[at + size:]
             yield log[:at] + log[at:at + size] + log[at:]
@@ -74,6 +75,12 @@ def main():
         short = b"".join(entry for entry in split(module, log) if len(entry) < 300)
         short = renumber(short, module)
         logs = [b"", log, short, *broken(short)]
+        cut = []
+        for name in ("seed-1", "seed-2", "seed-3"):
+            with open(os.path.join(SEGMENTS, name), "rb") as file:
+                cut.append(file.read())
+        tap.ok(all(ours(module, one) != "refused" for one in cut), "three logs with a checkpoint")
+        logs += [one for whole in cut for one in (whole, *broken(whole, 13))]
         answers = subprocess.run([MANY], input=b"".join(struct.pack(">I", len(one)) + one
                                                         for one in logs),
                                  capture_output=True, check=True).stdout.decode().splitlines()
