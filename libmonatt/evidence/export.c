@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "libmonatt/base/macros.h"
 #include "libmonatt/base/writer.h"
+#include "libmonatt/evidence/checkpoint-quote.h"
 #include "libmonatt/evidence/jose.h"
 #include "libmonatt/evidence/key.h"
 #include "libmonatt/evidence/quote.h"
@@ -122,7 +123,7 @@ static gboolean write_pcrs(const char *directory, const char *name, const Monatt
 }
 
 static gboolean write_quote(const char *directory, const char *who, const MonattQuote *quote,
-                            GBytes *public, GError **error)
+                            GError **error)
 {
     size_t digest_size = monatt_suite_digest_size(monatt_suite_of_bank(quote->alg));
     if (digest_size == 0 || g_bytes_get_size(quote->values) % digest_size != 0) {
@@ -130,22 +131,46 @@ static gboolean write_quote(const char *directory, const char *who, const Monatt
                     "export: %s quote: values are not digests of its bank", who);
         return FALSE;
     }
-    g_autofree char *pem = monatt_public_to_pem(public, error);
-    if (pem == NULL) {
-        return FALSE;
-    }
     g_autofree char *attest = g_strdup_printf("%s-quote.attest", who);
     g_autofree char *signature = g_strdup_printf("%s-quote.signature", who);
     g_autofree char *values = g_strdup_printf("%s-quote.values", who);
     g_autofree char *pcrs = g_strdup_printf("%s-quote.pcrs", who);
-    g_autofree char *ak_pem = g_strdup_printf("%s-ak.pem", who);
-    g_autofree char *ak_public = g_strdup_printf("%s-ak.tpmt", who);
     return write_bytes(directory, attest, quote->attest, error) &&
            write_bytes(directory, signature, quote->signature, error) &&
            write_bytes(directory, values, quote->values, error) &&
-           write_pcrs(directory, pcrs, quote, digest_size, error) &&
-           write_text(directory, ak_pem, pem, error) &&
+           write_pcrs(directory, pcrs, quote, digest_size, error);
+}
+
+static gboolean write_public(const char *directory, const char *who, GBytes *public, GError **error)
+{
+    g_autofree char *pem = monatt_public_to_pem(public, error);
+    if (pem == NULL) {
+        return FALSE;
+    }
+    g_autofree char *ak_pem = g_strdup_printf("%s-ak.pem", who);
+    g_autofree char *ak_public = g_strdup_printf("%s-ak.tpmt", who);
+    return write_text(directory, ak_pem, pem, error) &&
            write_bytes(directory, ak_public, public, error);
+}
+
+/* The quote of the suite's bank, as tpm2_checkquote takes it, and what it signs.  The log itself
+ * stays whole: replay-cel.py starts from its checkpoint. */
+static gboolean write_checkpoint(const char *directory, const char *suite, GBytes *log,
+                                 GError **error)
+{
+    MonattCheckpoint c;
+    MonattError err = {0};
+    gsize size;
+    const void *bytes = g_bytes_get_data(log, &size);
+    if (!monatt_checkpoint_is_there(bytes, size)) {
+        return TRUE;
+    }
+    if (!monatt_checkpoint_parse(bytes, size, &c, &err)) {
+        return monatt_error_to_gerror(&err, error);
+    }
+    g_autoptr(MonattQuote) quote = monatt_quote_of_checkpoint(&c, monatt_suite_bank(suite));
+    return write_file(directory, "checkpoint.body", c.body, c.body_size, error) &&
+           write_quote(directory, "checkpoint", quote, error);
 }
 
 static gboolean write_certificates(const char *directory, STACK_OF(X509) * chain, GError **error)
@@ -230,10 +255,27 @@ static const char *const readme =
     "\n"
     "All of it byte by byte: docs/formats/evidence.md.\n";
 
-static gboolean write_readme(const char *directory, const char *suite, GError **error)
+static const char *const readme_checkpoint =
+    "\n"
+    "6. The log was cut: it begins with a checkpoint, which says what the registers were there, "
+    "and\n"
+    "   which the device signed with the same key (docs/formats/event-log.md, \"Segments\"):\n"
+    "\n"
+    "    tpm2_checkquote -u device-ak.pem -m checkpoint-quote.attest \\\n"
+    "        -s checkpoint-quote.signature -f checkpoint-quote.pcrs -g @HASH@ \\\n"
+    "        -q \"4d434b31$(@SUM@ checkpoint.body | cut -d ' ' -f 1)\"\n"
+    "\n"
+    "   Extending the digests behind it, from the values in checkpoint-quote.values on, gives "
+    "those\n"
+    "   in device-quote.values.\n";
+
+static gboolean write_readme(const char *directory, const char *suite, GBytes *log, GError **error)
 {
     gboolean narrow = strcmp(suite, "S256") == 0;
     g_autoptr(GString) text = g_string_new(readme);
+    gsize size;
+    const void *bytes = g_bytes_get_data(log, &size);
+    g_string_append(text, monatt_checkpoint_is_there(bytes, size) ? readme_checkpoint : "");
     g_string_replace(text, "@SUM@", narrow ? "sha256sum" : "sha384sum", 0);
     g_string_replace(text, "@HASH@", narrow ? "sha256" : "sha384", 0);
     return write_text(directory, "README.txt", text->str, error);
@@ -261,15 +303,18 @@ gboolean monatt_evidence_export(const MonattEvidence *evidence, const MonattClai
     if (g_mkdir_with_parents(directory, 0755) != 0) {
         return fail(error, errno, "cannot make the folder", directory);
     }
-    return write_readme(directory, claims->suite, error) &&
+    return write_readme(directory, claims->suite, evidence->log, error) &&
            write_bytes(directory, "claims.jws", evidence->claims, error) &&
            write_bytes(directory, "claims.json", jws->payload, error) &&
            write_text(directory, "qualifying-data.hex", qualifying, error) &&
            write_certificates(directory, jws->chain, error) &&
            write_key(directory, sk_X509_value(jws->chain, 0), error) &&
-           write_quote(directory, "device", evidence->device_quote, claims->dak_pub, error) &&
-           write_quote(directory, "host", evidence->host_quote, claims->sk_pub, error) &&
+           write_quote(directory, "device", evidence->device_quote, error) &&
+           write_public(directory, "device", claims->dak_pub, error) &&
+           write_quote(directory, "host", evidence->host_quote, error) &&
+           write_public(directory, "host", claims->sk_pub, error) &&
            write_bytes(directory, "log.cel", evidence->log, error) &&
+           write_checkpoint(directory, claims->suite, evidence->log, error) &&
            write_bytes(directory, "host.log", evidence->host_log, error) &&
            (evidence->opening == NULL ||
             write_bytes(directory, "opening.bin", evidence->opening, error));

@@ -117,6 +117,34 @@ def check_suite(tap, top, suite):
     tap.contains(again.stderr, "is there already", f"{suite}: nothing is written over")
 
 
+def check_checkpoint(tap, top, suite):
+    """A log that was cut: one more quote, and a replay that starts from it."""
+    folder, _ = export(top, suite, "cut-" + suite, "--earlier", "3", "--seal-after", "2")
+    parts = {"checkpoint.body"} | {f"checkpoint-quote.{part}" for part in (
+        "attest", "signature", "values", "pcrs")}
+    tap.is_equal(set(os.listdir(folder)) - {"root.pem"}, FILES | parts, f"{suite}, cut: the files")
+    commands = readme_commands(folder)
+    tap.is_equal(len(commands), 7, f"{suite}, cut: README.txt has one more command")
+    for command in commands:
+        done = run(command, folder)
+        tap.ok(done.returncode == 0, f"{suite}, cut: {command.split()[0]} accepts",
+               f"{command}\n{done.stdout}{done.stderr}")
+    check_replay(tap, suite, folder)
+    for part, offset in (("checkpoint.body", 78), ("checkpoint-quote.attest", 60),
+                         ("checkpoint-quote.signature", 20), ("checkpoint-quote.pcrs", 140)):
+        undo = change(folder, part, offset)
+        tap.ok(run(commands[-1], folder).returncode != 0,
+               f"{suite}, cut: tpm2_checkquote refuses a changed {part}")
+        undo()
+    with open(os.path.join(folder, "checkpoint-quote.values"), "rb") as file:
+        values = file.read()
+    with open(os.path.join(folder, "checkpoint.body"), "rb") as file:
+        body = file.read()
+    size, at = (32, 0) if suite == "S256" else (48, 32)
+    tap.is_equal(values, b"".join(body[110 + 88 * i + at:][:size] for i in range(24)),
+                 f"{suite}, cut: the quoted values are the checkpoint's")
+
+
 def check_splice(tap, top):
     """tpm2_checkquote must see that a device quote belongs to other claims."""
     folder, _ = export(top, "S256", "one")
@@ -138,6 +166,7 @@ def main():
         for suite in ("S256", "S384"):
             with tap:
                 check_suite(tap, top, suite)
+                check_checkpoint(tap, top, suite)
         with tap:
             check_splice(tap, top)
     finally:

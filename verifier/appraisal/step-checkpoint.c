@@ -6,31 +6,14 @@
  * in this boot; boot items and last report because the registers hold them; that no finding was
  * left out is the device's word (docs/formats/event-log.md).  Must pass before any replay.
  */
-#include <string.h>
 #include "libmonatt/base/text.h"
-#include "libmonatt/eventlog/checkpoint.h"
+#include "libmonatt/evidence/checkpoint-quote.h"
 #include "verifier/appraisal/appraisal.h"
-
-#define DEVICE_SELECTION 0xffffffu /* MR0 to MR23 */
 
 static gboolean refuse(GError **error, const char *why)
 {
     g_set_error(error, MONATT_GERROR, MONATT_ERROR_REFUSED, "checkpoint: %s", why);
     return FALSE;
-}
-
-/* The quote of the suite's bank, with the values that the checkpoint names. */
-static MonattQuote *wrap(const MonattCheckpoint *c, gboolean is_s384)
-{
-    const MonattCheckpointQuote *from = is_s384 ? &c->quote384 : &c->quote256;
-    MonattQuote *quote = g_new0(MonattQuote, 1);
-    quote->attest = g_bytes_new(from->attest, from->attest_size);
-    quote->signature = g_bytes_new(from->signature, from->signature_size);
-    quote->alg = is_s384 ? MONATT_ALG_SHA384 : MONATT_ALG_SHA256;
-    quote->selection = DEVICE_SELECTION;
-    quote->values = is_s384 ? g_bytes_new(c->sha384, sizeof(c->sha384))
-                            : g_bytes_new(c->sha256, sizeof(c->sha256));
-    return quote;
 }
 
 static gboolean check_identity(const MonattAppraisal *a, const MonattCheckpoint *c, GError **error)
@@ -52,19 +35,19 @@ gboolean check_checkpoint(const MonattAppraisal *a, const void *log, size_t size
     MonattQuoteFacts facts;
     uint8_t qualifying[MONATT_CHECKPOINT_QUALIFYING_MAXIMUM];
     size_t qualifying_size;
-    gboolean is_s384 = strcmp(a->suite, "S384") == 0;
+    uint16_t bank = monatt_suite_bank(a->suite);
     if (!monatt_checkpoint_parse(log, size, &c, &err) ||
-        !monatt_checkpoint_qualifying(monatt_suite_bank(a->suite), c.body, c.body_size, qualifying,
-                                      &qualifying_size, &err)) {
+        !monatt_checkpoint_qualifying(bank, c.body, c.body_size, qualifying, &qualifying_size,
+                                      &err)) {
         return monatt_error_to_gerror(&err, error);
     }
     if (!check_identity(a, &c, error)) {
         return FALSE;
     }
     /* By the key of the evidence's own quote: the claims' dak. */
-    g_autoptr(MonattQuote) quote = wrap(&c, is_s384);
+    g_autoptr(MonattQuote) quote = monatt_quote_of_checkpoint(&c, bank);
     if (!monatt_quote_check(quote, a->claims->dak_pub, qualifying, qualifying_size,
-                            DEVICE_SELECTION, &facts, error)) {
+                            MONATT_DEVICE_SELECTION, &facts, error)) {
         g_prefix_error(error, "checkpoint: ");
         return FALSE;
     }

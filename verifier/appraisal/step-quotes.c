@@ -8,9 +8,9 @@
 #include "verifier/appraisal/appraisal.h"
 
 #include "libmonatt/base/text.h"
+#include "libmonatt/evidence/checkpoint-quote.h"
 
-#define HOST_SELECTION 0x7fffu     /* PCR 0 to 14: firmware, boot loader, kernel of the host */
-#define DEVICE_SELECTION 0xffffffu /* MR0 to MR23 */
+#define HOST_SELECTION 0x7fffu /* PCR 0 to 14: firmware, boot loader, kernel of the host */
 
 static gboolean refuse(GError **error, const char *why)
 {
@@ -81,7 +81,7 @@ gboolean step_device_quote(MonattAppraisal *a, GError **error)
     if (!check_name(claims->dak_pub, claims->dak_name, claims->dak_name_size,
                     "the key is not the one that the claims name", error) ||
         !check_values(a, quote, MONATT_REGISTER_COUNT, error) ||
-        !monatt_quote_check(quote, claims->dak_pub, a->q3, a->digest_size, DEVICE_SELECTION,
+        !monatt_quote_check(quote, claims->dak_pub, a->q3, a->digest_size, MONATT_DEVICE_SELECTION,
                             &a->device_quote, error)) {
         return name_quote(error, "device");
     }
