@@ -20,12 +20,12 @@
     (WIRE_VFIO_USER_HEADER_SIZE + 16 + WIRE_VFIO_USER_TRANSFER_MAXIMUM)
 
 /*
- * QEMU's x-msg-timeout, as the launcher must set it: QEMU and its guest stand still while it waits.
+ * QEMU's x-msg-timeout, as the launcher sets it: QEMU and its guest stand still while it waits.
  * An answer after it would be taken for another one's, so a device that took longer than LATE
  * closes instead: all accesses then read as ones, and the VM goes on.
  */
-#define WIRE_VFIO_USER_TIMEOUT_MS 2000
-#define WIRE_VFIO_USER_LATE_MS 1000
+#define WIRE_VFIO_USER_TIMEOUT_MS 1000
+#define WIRE_VFIO_USER_LATE_MS 500
 
 typedef enum WireVfioUserCommand {
     VFIO_USER_VERSION = 1,

@@ -140,6 +140,10 @@ class Vm:
         self.control = self.connect()
         self.config_write(0x10, BAR0)
         self.config_write(0x18, BAR2)
+        self.qmp_start(thread)
+
+    def qmp_start(self, thread):
+        """What a device asks its QEMU at the start."""
         self.qmp_send('{"QMP": {"version": {}}}')
         self.qmp_file = self.qmp.makefile("r")
         self.qmp_answer("qmp_capabilities", "{}")

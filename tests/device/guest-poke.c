@@ -7,6 +7,7 @@
  *   w BAR OFFSET SIZE VALUE    -> ok
  *   c OFFSET                   -> 4 bytes of PCI configuration space
  *   s NAME                     -> the device's sysfs file NAME, one line
+ *   find                       -> as at the start: "ready ADDRESS", or "ready none"
  *   reboot | off               -> no answer
  * Numbers are hexadecimal.  Knows nothing about the device but how Linux shows it.
  */
@@ -156,6 +157,17 @@ static void read_config(const char *line)
     }
 }
 
+static void find(void)
+{
+    folder[0] = '\0';
+    if (find_device()) {
+        enable_device();
+        fprintf(out, "ready %s\n", strrchr(folder, '/') + 1);
+    } else {
+        fprintf(out, "ready none\n");
+    }
+}
+
 static void serve(char *line)
 {
     char text[256];
@@ -164,6 +176,8 @@ static void serve(char *line)
         reboot(RB_AUTOBOOT);
     } else if (strcmp(line, "off") == 0) {
         reboot(RB_POWER_OFF);
+    } else if (strcmp(line, "find") == 0) {
+        find();
     } else if (line[0] == 'r' || line[0] == 'w') {
         access_bar(line);
     } else if (line[0] == 'c') {
@@ -195,12 +209,7 @@ int main(void)
     in = fdopen(fd, "r");
     out = fdopen(dup(fd), "w");
     setlinebuf(out);
-    if (find_device()) {
-        enable_device();
-        fprintf(out, "ready %s\n", strrchr(folder, '/') + 1);
-    } else {
-        fprintf(out, "ready none\n");
-    }
+    find();
     while (fgets(line, sizeof(line), in)) {
         serve(line);
     }

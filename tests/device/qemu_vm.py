@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """qemu_vm.py: a stock QEMU on an attest device, with a guest that accesses it as a test says.
 
+With a tree of suite-tree's it is that tree's QEMU and vfio-user on a root port.
+
 The guest is Debian's cloud kernel and guest-poke.c as its only program.  Everything of a Vm of
 device_client.py that needs the wire is done by that guest instead, so the same checks run on both.
 """
@@ -46,7 +48,8 @@ class LostGuest(Exception):
 
 
 class QemuVm(Vm):
-    def __init__(self, service, poke, machine="q35", name="qemu", qemu="qemu-system-x86_64"):
+    def __init__(self, service, poke, machine="q35", name="qemu", qemu="qemu-system-x86_64",
+                 tree=None):
         self.vid = uuid.uuid4()
         self.folder = f"{service.run}/vm/{self.vid}"
         self.state = f"{service.state}/vm/{self.vid}"
@@ -57,17 +60,21 @@ class QemuVm(Vm):
         monitor, theirs = socket.socketpair()
         self.port, port = socket.socketpair()
         self.qmp, qmp = socket.socketpair()
-        attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        attach.connect(service.run + "/attach.sock")
-        _, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                      struct.pack(">BBBBII", 1, 0, 0, 0, 1, 0), [theirs.fileno()])
-        attach.close()
+        self.service = service
+        fds, path = self.attach(name, 1 if tree else 0, theirs)
         theirs.close()
         bus = "pcie.0" if machine == "q35" else "pci.0"
-        passed = [monitor.fileno(), port.fileno(), qmp.fileno(), fds[0]]
+        if tree:
+            words = [paths.source("tests", "lib", "suite-run"), tree, qemu]
+            device = ["-device", "pcie-root-port,id=monatt-port,bus=pcie.0,chassis=1,slot=1",
+                      "-device", json.dumps(self.vfio_device(path))]
+        else:
+            words = [qemu]
+            device = ["-device", f"x-pci-proxy-dev,id=monatt0,bus={bus},fd={fds[0]}"]
+        passed = [monitor.fileno(), port.fileno(), qmp.fileno(), *fds]
         with open(service.folder + "/qemu-stderr", "ab") as stderr:
             self.process = subprocess.Popen(
-                [qemu, "-accel", "tcg", "-nodefaults", "-display", "none", "-m", str(MEMORY_MB),
+                [*words, "-accel", "tcg", "-nodefaults", "-display", "none", "-m", str(MEMORY_MB),
                  "-machine", machine + ",memory-backend=ram",
                  "-object", f"memory-backend-memfd,id=ram,size={MEMORY_MB}M,share=on",
                  "-kernel", kernel(), "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1",
@@ -75,13 +82,14 @@ class QemuVm(Vm):
                  "-chardev", f"socket,id=poke,fd={port.fileno()}", "-serial", "chardev:poke",
                  "-chardev", f"socket,id=q1,fd={monitor.fileno()}", "-mon", "chardev=q1,mode=control",
                  "-chardev", f"socket,id=q2,fd={qmp.fileno()}", "-mon", "chardev=q2,mode=control",
-                 "-device", f"x-pci-proxy-dev,id=monatt0,bus={bus},fd={fds[0]}"],
+                 *device],
                 pass_fds=passed, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
         for sock in (monitor, port, qmp):
             sock.close()
-        os.close(fds[0])
+        for fd in fds:
+            os.close(fd)
         self.ring = self.wire = None
-        self.service = service
+        self.events = []  # of QMP, as they came while a command was answered
         self.port.settimeout(BOOT_TIMEOUT)
         self.qmp.settimeout(60)
         self.answers = self.port.makefile("r", encoding="ascii", errors="replace")
@@ -90,6 +98,21 @@ class QemuVm(Vm):
         json.loads(self.qmp_file.readline())
         self.execute("qmp_capabilities")
         self.address = self.wait_ready()
+
+    def attach(self, name, wire, monitor):
+        """What the launcher asks for; descriptors, and the path of vfio-user's socket."""
+        attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        attach.settimeout(30)
+        attach.connect(self.service.run + "/attach.sock")
+        answer, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
+                           struct.pack(">BBBBII", 1, 0, wire, 0, 1, 0), [monitor.fileno()])
+        attach.close()
+        return fds, answer[10:].decode()
+
+    @staticmethod
+    def vfio_device(path):
+        return {"driver": "vfio-user-pci", "id": "monatt0", "bus": "monatt-port",
+                "socket": {"type": "unix", "path": path}, "x-msg-timeout": 1000}
 
     def wait_ready(self):
         """The device's PCI address once the guest is up, or "none"."""
@@ -119,8 +142,15 @@ class QemuVm(Vm):
         self.qmp.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
         while True:
             answer = json.loads(self.qmp_file.readline())
-            if "event" not in answer:
+            if "event" in answer:
+                self.events.append(answer)
+            else:
                 return answer.get("return", answer)
+
+    def wait_event(self, name):
+        while not any(event["event"] == name for event in self.events):
+            self.events.append(json.loads(self.qmp_file.readline()))
+        self.events = []
 
     # The same calls as on the wire, by the guest.
     def place(self, address):
