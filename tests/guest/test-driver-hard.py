@@ -3,8 +3,8 @@
 """test-driver-hard.py: the Linux driver when something is against it.
 
 Lockdown, a TPM that stands still, a client that is killed in the middle, bus mastering switched off
-behind the driver, a reset of the bus, suspend to RAM, kexec; several programs at once.  Nothing may
-hang, get lost or be done twice.
+behind the driver, a device that lies, a reset of the bus, an IOMMU, suspend to RAM, kexec; several
+programs at once.  Nothing may hang, get lost or be done twice.
 """
 import glob
 import mmap
@@ -224,6 +224,17 @@ def check_bus_reset(tap, kernel):
         check_clean(tap, guest, "bus reset and eject")
 
 
+def check_iommu(tap, kernel):
+    """Behind an IOMMU of the guest the ring's addresses would mean other memory to the device."""
+    with boot(kernel, bus="pcie.0", options=["-device", "intel-iommu"],
+              append="intel_iommu=on iommu=nopt") as guest:
+        groups = guest.run("ls /sys/kernel/iommu_groups").text
+        tap.ok(groups != "" and wants(guest, 0), "behind an IOMMU: no ring, no shadow page", groups)
+        client(guest, "extend 3 300 300")
+        recounted(tap, guest, 3, 300, "behind an IOMMU: 300 extends all the same")
+        tap.is_equal(files_of(guest), host_values(guest), "behind an IOMMU: the files are right")
+
+
 def check_kexec(tap, kernel):
     """The old kernel's ring must not be written once the memory is another kernel's."""
     inner = guest_library.initramfs([f"{CLIENT}:/driver-client"])
@@ -265,6 +276,8 @@ def main():
             check_clean(tap, guest, "all of this")
     with tap:
         check_bus_reset(tap, kernel)
+    with tap:
+        check_iommu(tap, kernel)
     with tap:
         check_kexec(tap, kernel)
     return tap.done()
