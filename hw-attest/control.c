@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "hw-attest/sandbox.h"
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
 
@@ -396,7 +397,7 @@ static void accept_one(Control *control)
     struct ucred peer;
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        (peer.uid != 0 && peer.uid != geteuid())) {
+        (sandbox_peer(peer.uid) != 0 && peer.uid != geteuid())) {
         close(fd);
         return;
     }

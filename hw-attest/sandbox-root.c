@@ -29,6 +29,10 @@
 #define STAGE "/tmp" /* where the new root is put together; any folder does */
 #define QUIET (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
+#define OVERFLOW_UID 65534 /* Documentation/admin-guide/sysctl/fs.rst: overflowuid */
+
+static bool in_user_namespace;
+
 static bool write_text(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -117,6 +121,7 @@ bool sandbox_enter_root(const SandboxPlace *place, uint32_t *layers, MonattError
         if (!map_user(uid, gid, err)) {
             return false;
         }
+        in_user_namespace = true;
     }
     *layers |= SANDBOX_NAMESPACES;
     if (!build(place->run_fd >= 0, err)) {
@@ -134,6 +139,11 @@ bool sandbox_enter_root(const SandboxPlace *place, uint32_t *layers, MonattError
     }
     *layers |= SANDBOX_ROOT;
     return true;
+}
+
+uid_t sandbox_peer(uid_t uid)
+{
+    return in_user_namespace && uid == OVERFLOW_UID ? 0 : uid;
 }
 
 void sandbox_enter_namespaces(void)

@@ -46,6 +46,11 @@ bool sandbox_before_threads(const SandboxPlace *place, uint32_t *layers,
 bool sandbox_before_guest(uint32_t *layers, MonattError *err) MONATT_MUST_CHECK;
 /* For a child that becomes swtpm, which has a filter of its own (--seccomp): the rest of it. */
 bool sandbox_before_swtpm(const VmUser *user, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Who a peer on a socket is, whose file has mode 0600: in a user namespace everybody but this user
+ * looks like the same nobody, and of these only root gets past the mode.
+ */
+uid_t sandbox_peer(uid_t uid);
 /* "own user, own root, no network, landlock, seccomp", or "nothing". */
 void sandbox_layers_text(uint32_t layers, char ret[SANDBOX_TEXT_SIZE]);
 /* What this kernel offers a service of this user: asked in a child, changes nothing. */

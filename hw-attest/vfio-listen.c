@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "hw-attest/sandbox.h"
 
 #define TICK_MS 200 /* how soon the end of the launcher is noticed */
 
@@ -37,7 +38,7 @@ static bool peer_user(int fd, uint32_t *ret_user)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
         return false;
     }
-    *ret_user = peer.uid;
+    *ret_user = sandbox_peer(peer.uid);
     return true;
 }
 
