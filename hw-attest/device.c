@@ -44,6 +44,7 @@ Device *device_new(DeviceKept *kept)
     device->ring_fd = -1;
     device->log_fd = -1;
     device->wake_fd = -1;
+    device->keeper_fd = -1;
     device->start_boottime_ns = device_boottime_ns();
     return device;
 }
@@ -123,8 +124,16 @@ bool device_broken(const Device *device)
            device->reset.restored;
 }
 
+void device_changed(Device *device)
+{
+    if (!device->in_message) {
+        kept_commit(device);
+    }
+}
+
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
 {
+    device_changed(device);
     size_t slot = device->events_posted % MONATT_ARRAY_SIZE(device->events);
     device->events[slot].event = (uint16_t)event;
     device->events[slot].detail = detail;
@@ -141,6 +150,8 @@ void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
 void device_begin_reset(Device *device)
 {
     device->resetting = true;
+    atomic_store(&device->kept->log_rotated, false);
+    device_changed(device);
     pthread_cond_broadcast(&device->changed);
 }
 
@@ -248,6 +259,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     device->guest_bytes += party == REGISTERS_GUEST ? ENTRY_OVERHEAD + size : 0;
     *ret_number = device->pipe->enqueued;
     pipe_commit(device->pipe);
+    device_changed(device);
     pthread_cond_signal(&device->enqueued);
     return true;
 }
@@ -277,6 +289,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     entry->content_size = 0;
     device->guest_bytes += ENTRY_OVERHEAD;
     pipe_commit(device->pipe);
+    device_changed(device);
     pthread_cond_signal(&device->enqueued);
     return true;
 }

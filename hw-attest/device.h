@@ -115,11 +115,15 @@ typedef struct Device {
     DeviceQuoteJob quote;
     Hold hold;
     DeviceSeal seal;
+    bool in_message;        /* what changes is committed with the message that changes it */
     uint64_t wire_messages; /* of the wire, dealt with; and their bytes */
     uint64_t wire_used;
     uint64_t ram_messages;
+    uint64_t ram_kept; /* of those, known to the attach service when this process began; or 0 */
+    int keeper_fd;     /* link to the attach service; -1 in tests */
     uint64_t qmp_used;
-    bool qmp_overlong;      /* the rest of a line that was too long is dropped */
+    uint64_t qmp_next;      /* with the line that is being dealt with; of the qmp thread */
+    bool qmp_overlong;      /* the last process was in the middle of a line that was too long */
     size_t guest_list_size; /* 0: none */
     uint8_t guest_list[MONATT_GUEST_LIST_MAXIMUM];
 
@@ -148,6 +152,8 @@ bool device_wait_until(Device *device, int64_t deadline_ms);
 uint32_t device_fault(const Device *device); /* MonattDeviceFault, the worst one */
 /* A fault that only the VM's reset mends: no extends, no quotes. */
 bool device_broken(const Device *device);
+/* Commits the state, unless a message that is being dealt with will (kept.h). */
+void device_changed(Device *device);
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail);
 /* A new boot was seen: the tpm thread does the work, extends are busy until then. */
 void device_begin_reset(Device *device);

@@ -22,8 +22,31 @@
 #include "hw-attest/pci-config.h"
 #include "hw-attest/pipe.h"
 #include "hw-attest/reset.h"
+#include "hw-attest/ring.h"
+#include "hw-attest/shadow.h"
+#include "libmonatt/control/control.h"
 
 struct Device;
+
+typedef struct TpmPublic {
+    size_t size;
+    uint8_t bytes[MONATT_PUBLIC_MAXIMUM]; /* TPM2B_PUBLIC, marshalled */
+} TpmPublic;
+
+/* What never changes once the guest runs: the attach service has its own copy from before that. */
+typedef struct DeviceFixed {
+    char name[MONATT_NAME_SIZE];
+    uint8_t accelerator;
+    uint8_t wire; /* MonattWire */
+    uint32_t qemu_pid;
+    uint64_t ring_size;
+    uint64_t start_boottime_ns;
+    uint32_t item_count;
+    MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
+    TpmPublic ek;
+    TpmPublic ak_public256;
+    TpmPublic ak_public384;
+} DeviceFixed;
 
 /* Read by the attach service, which kills a device that stalls (service.c). */
 typedef struct DeviceHeartbeat {
@@ -71,6 +94,8 @@ typedef struct KeptState {
     uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
     Reset reset;
     PciConfig config;
+    RingState ring;
+    ShadowState shadow;
     uint32_t error;
     uint32_t index;
     uint32_t data_size;
@@ -84,6 +109,7 @@ typedef struct DeviceKept {
     atomic_uint current; /* which of states */
     KeptState states[2];
     KeptReply replies[2];
+    DeviceFixed fixed;       /* written once, before the guest runs */
     atomic_bool log_rotated; /* during a reset: the old boot's log is put away */
     KeptStream wire;
     KeptStream qmp;

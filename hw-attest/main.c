@@ -17,8 +17,9 @@
 
 static const char help[] =
     "usage: hw-attest serve [--private] [--run-dir DIR] [--state-dir DIR] [--allow-uid UID]...\n"
-    "                       [--user WHO] [--ready-fd N] [--log-segment-bytes N]\n"
-    "                       [--log-segment-records N] [--log-segment-interval-ms N]\n"
+    "                       [--user WHO] [--restarts N] [--ready-fd N]\n"
+    "                       [--log-segment-bytes N] [--log-segment-records N]\n"
+    "                       [--log-segment-interval-ms N]\n"
     "       hw-attest replay FILE\n"
     "       hw-attest --print-capabilities | --version | --help\n"
     "\n"
@@ -32,6 +33,7 @@ static const char help[] =
     "  --user WHO         devices and swtpms run as this user, or each as one of a range "
     "FIRST-LAST\n"
     "                     (default as root: 2100000000-2100000255; else the own user)\n"
+    "  --restarts N       start a VM's device again at most N times in 60 s (default 3; 0: never)\n"
     "  --private          serve one VM and end with it\n"
     "  --log-segment-bytes N, --log-segment-records N, --log-segment-interval-ms N\n"
     "                     the event log is cut into segments, each begun by a signed checkpoint,\n"
@@ -85,6 +87,7 @@ static int serve(int argc, char **argv)
                                           {"state-dir", required_argument, NULL, 's'},
                                           {"allow-uid", required_argument, NULL, 'u'},
                                           {"ready-fd", required_argument, NULL, 'f'},
+                                          {"restarts", required_argument, NULL, 'd'},
                                           {"user", required_argument, NULL, 'w'},
                                           {"log-segment-bytes", required_argument, NULL, 'b'},
                                           {"log-segment-records", required_argument, NULL, 'n'},
@@ -92,7 +95,7 @@ static int serve(int argc, char **argv)
                                           {0}};
     const char *run_dir = getenv("MONATT_RUN_DIR");
     const char *state_dir = getenv("MONATT_STATE_DIR");
-    ServiceOptions options = {.ready_fd = -1};
+    ServiceOptions options = {.ready_fd = -1, .restarts = SERVICE_RESTARTS_DEFAULT};
     const char *user = NULL;
     MonattError err = {0};
     unsigned long value;
@@ -116,6 +119,12 @@ static int serve(int argc, char **argv)
                 return usage(optarg, "--allow-uid: not a user id, or too many");
             }
             options.uids[options.uid_count++] = (uint32_t)value;
+            break;
+        case 'd':
+            if (!number(optarg, SERVICE_RESTARTS_MAXIMUM, &value)) {
+                return usage(optarg, "--restarts: not a number from 0 to 1000");
+            }
+            options.restarts = (unsigned)value;
             break;
         case 'w':
             user = optarg;

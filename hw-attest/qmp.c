@@ -20,6 +20,7 @@ void qmp_init(Qmp *qmp, int fd, int wake_fd)
 {
     qmp->fd = fd;
     qmp->wake_fd = wake_fd;
+    qmp->keep = NULL;
     qmp->used = 0;
     qmp->taken = 0;
     qmp->overlong = false;
@@ -149,26 +150,34 @@ static const char *answer(Device *device, const char *id, json_t *value)
     return NULL;
 }
 
+static const char *take(Device *device, json_t *message)
+{
+    const char *name = json_string_value(json_object_get(message, "event"));
+    const char *id = json_string_value(json_object_get(message, "id"));
+    if (json_object_get(message, "QMP")) {
+        return ask_capabilities;
+    }
+    if (name) {
+        return event(device, name, json_object_get(message, "data"));
+    }
+    if (id && json_object_get(message, "return")) {
+        return answer(device, id, json_object_get(message, "return"));
+    }
+    if (id && strcmp(id, "events") == 0 && json_object_get(message, "error")) {
+        return answer(device, id, NULL);
+    }
+    return NULL;
+}
+
 const char *qmp_line(Device *device, const char *line, size_t size)
 {
     json_t *message = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *next = NULL;
-    if (!json_is_object(message)) {
-        json_decref(message);
-        return NULL;
-    }
-    const char *name = json_string_value(json_object_get(message, "event"));
-    const char *id = json_string_value(json_object_get(message, "id"));
     pthread_mutex_lock(&device->lock);
-    if (json_object_get(message, "QMP")) {
-        next = ask_capabilities;
-    } else if (name) {
-        next = event(device, name, json_object_get(message, "data"));
-    } else if (id && json_object_get(message, "return")) {
-        next = answer(device, id, json_object_get(message, "return"));
-    } else if (id && strcmp(id, "events") == 0 && json_object_get(message, "error")) {
-        next = answer(device, id, NULL);
-    }
+    device->in_message = true;
+    const char *next = json_is_object(message) ? take(device, message) : NULL;
+    device->qmp_used = device->qmp_next;
+    kept_commit(device);
+    device->in_message = false;
     pthread_mutex_unlock(&device->lock);
     json_decref(message);
     return next;
@@ -191,6 +200,10 @@ static bool take_line(Qmp *qmp, const char **ret_line, size_t *ret_size)
         }
         size_t size = (size_t)(end - qmp->line);
         qmp->taken = size + 1;
+        if (qmp->keep) {
+            qmp->keep->qmp_next =
+                kept_stream_received(&qmp->keep->kept->qmp) - (qmp->used - qmp->taken);
+        }
         if (!qmp->overlong) {
             *ret_line = qmp->line;
             *ret_size = size;
@@ -199,6 +212,26 @@ static bool take_line(Qmp *qmp, const char **ret_line, size_t *ret_size)
         qmp->overlong = false;
     }
 }
+
+/* Into the line's buffer, whose bytes are the last ones of the stream. */
+static ssize_t receive(Qmp *qmp)
+{
+    char *to = qmp->line + qmp->used;
+    size_t room = sizeof(qmp->line) - qmp->used;
+    if (!qmp->keep) {
+        return recv(qmp->fd, to, room, MSG_DONTWAIT);
+    }
+    DeviceKept *kept = qmp->keep->kept;
+    uint64_t before = kept_stream_received(&kept->qmp);
+    ssize_t got = kept_stream_receive(&kept->qmp, kept->qmp_bytes, KEPT_QMP_BYTES,
+                                      before - qmp->used, qmp->fd, NULL, MSG_DONTWAIT);
+    if (got > 0) {
+        kept_stream_copy(kept->qmp_bytes, KEPT_QMP_BYTES, before, to, (size_t)got);
+    }
+    return got;
+}
+
+_Static_assert(QMP_LINE_MAXIMUM == KEPT_QMP_BYTES, "what is kept is what a line may have");
 
 QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *ret_size)
 {
@@ -209,8 +242,7 @@ QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *r
                                   {.fd = qmp->wake_fd, .events = POLLIN}};
         int ready = poll(waits, 2, left > 0 ? (int)left : 0);
         if (ready > 0 && waits[0].revents) {
-            ssize_t got =
-                recv(qmp->fd, qmp->line + qmp->used, sizeof(qmp->line) - qmp->used, MSG_DONTWAIT);
+            ssize_t got = receive(qmp);
             if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
                 return QMP_CLOSED;
             }
@@ -250,6 +282,20 @@ static bool tick(Device *device)
     bool ending = device->ending;
     pthread_mutex_unlock(&device->lock);
     return !ending;
+}
+
+void qmp_resume(Qmp *qmp, Device *device)
+{
+    /* Which of them the last process sent is not known; a second one is refused or the same. */
+    static const char *const all[] = {ask_capabilities, ask_events, ask_kvm, ask_cpus, ask_status};
+    const DeviceKept *kept = device->kept;
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(all); i++) {
+        (void)qmp_send(qmp, all[i]); /* said so; its events go on */
+    }
+    qmp->overlong = device->qmp_overlong;
+    /* recovery_run() has checked that it is no more than the buffer holds. */
+    qmp->used = (size_t)(kept_stream_received(&kept->qmp) - device->qmp_used);
+    kept_stream_copy(kept->qmp_bytes, KEPT_QMP_BYTES, device->qmp_used, qmp->line, qmp->used);
 }
 
 void qmp_run(Qmp *qmp, Device *device)

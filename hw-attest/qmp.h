@@ -13,7 +13,8 @@
 
 typedef struct Qmp {
     int fd;
-    int wake_fd; /* readable when device->ending was set */
+    int wake_fd;  /* readable when device->ending was set */
+    Device *keep; /* its block counts what comes (kept.h), or NULL */
     size_t used;
     size_t taken;  /* of these, the line that was handed out */
     bool overlong; /* the rest of a line that was too long is dropped */
@@ -32,7 +33,11 @@ QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *r
 bool qmp_send(const Qmp *qmp, const char *command);
 /* The qmp thread: until device->ending; beats the heartbeat even when QEMU is silent. */
 void qmp_run(Qmp *qmp, Device *device);
-/* One line without its end; for tests and the fuzzer.  Returns a command to send, or NULL. */
+/* In the place of a process that was killed: asks for what changes without an event, and takes the
+ * lines that that process received and did not deal with.  Before qmp_run(). */
+void qmp_resume(Qmp *qmp, Device *device);
+/* One line without its end, so many bytes of the stream with it, and what it says become one
+ * (kept.h).  Returns a command to send, or NULL. */
 const char *qmp_line(Device *device, const char *line, size_t size);
 
 #endif

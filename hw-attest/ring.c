@@ -235,6 +235,7 @@ RingStep ring_step(Device *device)
         guest_window_load32(&ring->window, MONATT_RING_PRODUCED) - ring->kept.consumed;
     if (waiting > ring->kept.count) {
         fault(ring, MONATT_ERR_SIZE);
+        device_changed(device);
         return RING_STEP_OFF;
     }
     uint32_t done = 0;
@@ -243,8 +244,10 @@ RingStep ring_step(Device *device)
                         (size_t)(ring->kept.consumed % ring->kept.count) * MONATT_RING_SLOT_SIZE;
         uint64_t record = device->pipe->enqueued;
         copy_slot(&ring->window, offset, &slot);
-        ring->kept.consumed++; /* before its record is: kept together, a slot is never done twice */
+        device->in_message = true;
+        ring->kept.consumed++; /* kept together with its record: a slot is never done twice */
         uint32_t result = do_slot(device, &slot, offset);
+        device->in_message = false;
         if (result == MONATT_ERR_BUSY) {
             ring->kept.consumed--;
             break;
@@ -253,6 +256,8 @@ RingStep ring_step(Device *device)
         guest_window_store32(&ring->window, offset + MONATT_SLOT_RESULT, result);
         guest_window_store64(&ring->window, offset + MONATT_SLOT_RECORD,
                              result == MONATT_ERR_NONE ? record : 0);
+        /* The result first: the guest looks at it once CONSUMED says so, maybe a successor's. */
+        kept_commit(device);
         done++;
         write_counts(device);
     }

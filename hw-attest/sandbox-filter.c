@@ -24,6 +24,8 @@ static const struct {
     const char *name;
     const char *caller;
 } allowed[] = {
+    {"recvmmsg", "kept.c"},
+    {"sendmmsg", "wire-mpqemu.c"},
     {"recvmsg", "wire.c, control/socket.c"},
     {"recvfrom", "qmp.c, tpm-socket.c"},
     {"sendmsg", "control/socket.c"},

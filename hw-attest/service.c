@@ -3,8 +3,9 @@
  * service.c - accepts launchers, forks devices, starts their swtpms, kills stalled ones
  *
  * Reads nothing a guest or launcher wrote: the device process does that.  A vCPU that waits for a
- * device has no time-out, so a device that is stopped or stalls is killed here: QEMU then reads
- * all ones and goes on.
+ * device has no time-out, so a device that is stopped or stalls is killed here.  One that dies by a
+ * signal is started again with what the service kept of it; when that happens too often, or the
+ * signal came from its sandbox, QEMU reads all ones and goes on.
  */
 #include "hw-attest/service.h"
 
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,9 +30,11 @@
 #include "libmonatt/base/log.h"
 
 #define TICK_MS 500
-#define TICKS_SILENT 20       /* 10 s of our own time without a sign of life */
-#define TICKS_WIRE_BUSY 6     /* 3 s within one guest access */
-#define PRIVATE_WAIT_MS 60000 /* a private service whose launcher never came */
+#define TICKS_SILENT 20   /* 10 s of our own time without a sign of life */
+#define TICKS_WIRE_BUSY 6 /* 3 s within one guest access */
+#define RESTARTS_WITHIN_MS 60000
+#define LINK_MESSAGES_MAXIMUM 64 /* that a dead device left; more than a socket holds */
+#define PRIVATE_WAIT_MS 60000    /* a private service whose launcher never came */
 
 typedef struct ServiceVm {
     pid_t pid; /* 0: free slot */
@@ -41,6 +45,9 @@ typedef struct ServiceVm {
     bool has_folders; /* vid is set, and its folders are this device's */
     uint8_t vid[MONATT_UUID_SIZE];
     DeviceKept *kept; /* shared with the device process, and with no other */
+    Keeper keeper;    /* for its next process */
+    unsigned restarts;
+    int64_t restarted_ms[SERVICE_RESTARTS_MAXIMUM]; /* the last ones, restart n at n % maximum */
     unsigned last_ticks;
     unsigned silent;
     unsigned last_busy;
@@ -160,15 +167,17 @@ static bool peer_allowed(const Service *service, int fd, struct ucred *peer)
     return false;
 }
 
-static void become_device(Service *service, const VmUser *user, DeviceKept *kept, int connection,
-                          int link, uint32_t peer)
+/* A forked device: nothing of the service and of other VMs may stay in it. */
+static void leave_service(Service *service, const ServiceVm *own)
 {
     close(service->listen_fd);
     close(service->signal_fd);
     for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
-        if (service->vms[i].pid != 0) {
-            close(service->vms[i].link);
-            munmap(service->vms[i].kept, sizeof(*service->vms[i].kept)); /* another VM's */
+        ServiceVm *vm = &service->vms[i];
+        if (vm->pid != 0 && vm != own) {
+            close(vm->link);
+            munmap(vm->kept, sizeof(*vm->kept));
+            keeper_clear(&vm->keeper);
         }
     }
     signal(SIGTERM, SIG_DFL);
@@ -176,7 +185,6 @@ static void become_device(Service *service, const VmUser *user, DeviceKept *kept
     signal(SIGINT, SIG_IGN);
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &service->old_mask, NULL);
-    _exit(vm_serve(&service->options->vm, user, connection, link, peer, kept));
 }
 
 /* A user that no other VM has, also none of an earlier service. */
@@ -227,7 +235,9 @@ static void accept_launcher(Service *service)
     pid_t pid = kept == MAP_FAILED ? -1 : fork();
     if (pid == 0) {
         close(pair[0]);
-        become_device(service, &user, kept, connection, pair[1], (uint32_t)peer.pid);
+        leave_service(service, NULL);
+        _exit(
+            vm_serve(&service->options->vm, &user, connection, pair[1], (uint32_t)peer.pid, kept));
     }
     close(pair[1]);
     /* A device that asks and does not read its answers holds nobody up. */
@@ -241,6 +251,7 @@ static void accept_launcher(Service *service)
         return;
     }
     service->vms[slot] = (ServiceVm){.pid = pid, .user = user, .link = pair[0], .kept = kept};
+    keeper_init(&service->vms[slot].keeper);
     service->count++;
     service->had_vm = true;
 }
@@ -292,10 +303,13 @@ static bool give_folders(Service *service, ServiceVm *vm, const uint8_t *vid, Vm
     return true;
 }
 
-static bool answer_link(Service *service, ServiceVm *vm, const MonattControlMessage *message,
+static bool answer_link(Service *service, ServiceVm *vm, MonattControlMessage *message,
                         VmFolders *folders, MonattError *err)
 {
     monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: not a request of a device");
+    if (message->type == KEEPER_FILE || message->type == KEEPER_COMPLETE) {
+        return keeper_take(&vm->keeper, vm->kept, message);
+    }
     if (message->payload_size != MONATT_UUID_SIZE || message->fd_count != 0) {
         return false;
     }
@@ -331,6 +345,12 @@ static void serve_link(Service *service, ServiceVm *vm)
         return;
     }
     uint16_t type = message.type;
+    if (type == KEEPER_RAM) {
+        bool kept = keeper_take(&vm->keeper, vm->kept, &message);
+        (void)kept; /* else a successor knows of no guest memory */
+        monatt_control_message_clear(&message);
+        return;
+    }
     if (type == VM_LINK_REOPEN && vm->has_folders) {
         /* While the last one waits, so may this one. */
         if (vm->reopener == 0) {
@@ -353,16 +373,83 @@ static void serve_link(Service *service, ServiceVm *vm)
     monatt_control_message_clear(&message);
 }
 
-static void end_vm(Service *service, ServiceVm *vm, int status)
+/* May a device that died so be started again?  What its sandbox killed was not its own master. */
+static bool may_restart(const Service *service, const ServiceVm *vm, int status)
 {
-    end_swtpm(vm);
+    unsigned limit = service->options->restarts;
+    if (!vm->keeper.complete || !WIFSIGNALED(status) || WTERMSIG(status) == SIGSYS || limit == 0) {
+        return false;
+    }
+    if (vm->restarts < limit) {
+        return true;
+    }
+    int64_t oldest = vm->restarted_ms[(vm->restarts - limit) % SERVICE_RESTARTS_MAXIMUM];
+    if (device_now_ms() - oldest >= RESTARTS_WITHIN_MS) {
+        return true;
+    }
+    monatt_log_error("device %d: died %u times in %d s: given up, QEMU reads all ones",
+                     (int)vm->pid, limit + 1, RESTARTS_WITHIN_MS / 1000);
+    return false;
+}
+
+/* The killed device's work goes on in a new process. */
+static bool restart(Service *service, ServiceVm *vm)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return false;
+    }
+    /* What is on the old link is the last word about guest RAM. */
+    struct pollfd more = {.fd = vm->link, .events = POLLIN};
+    for (int i = 0; i < LINK_MESSAGES_MAXIMUM && poll(&more, 1, 0) == 1; i++) {
+        serve_link(service, vm);
+    }
+    atomic_store(&vm->kept->heartbeat.ticks, 0);
+    atomic_store(&vm->kept->heartbeat.wire_busy, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        close(vm->link);
+        leave_service(service, vm);
+        _exit(vm_resume(&service->options->vm, &vm->user, vm->vid, pair[1], vm->kept, &vm->keeper));
+    }
+    close(pair[1]);
+    if (pid < 0) {
+        monatt_log_error("restart: %s", strerrordesc_np(errno));
+        close(pair[0]);
+        return false;
+    }
+    monatt_log_warning("device %d: goes on as process %d", (int)vm->pid, (int)pid);
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    close(vm->link);
+    vm->link = pair[0];
+    vm->pid = pid;
+    vm->silent = vm->busy = vm->last_ticks = vm->last_busy = 0;
+    vm->restarted_ms[vm->restarts++ % SERVICE_RESTARTS_MAXIMUM] = device_now_ms();
+    return true;
+}
+
+static void end_reopener(ServiceVm *vm)
+{
     if (vm->reopener > 0) {
         kill(vm->reopener, SIGKILL);
         waitpid(vm->reopener, NULL, 0);
+        vm->reopener = 0;
     }
+}
+
+static void end_vm(Service *service, ServiceVm *vm, int status)
+{
+    end_reopener(vm);
     if (WIFSIGNALED(status)) {
         monatt_log_warning("device %d: killed by signal %d", (int)vm->pid, WTERMSIG(status));
+        if (may_restart(service, vm, status) && restart(service, vm)) {
+            return;
+        }
+        keeper_shut_tpm_down(&vm->keeper);
     }
+    end_swtpm(vm);
+    keeper_clear(&vm->keeper); /* and QEMU's end of the wire sees the end */
     remove_run_folder(service, vm);
     close(vm->link);
     munmap(vm->kept, sizeof(*vm->kept));
@@ -388,7 +475,7 @@ static void reap(Service *service)
             continue;
         }
         if (WIFSTOPPED(status)) {
-            monatt_log_warning("device %d: stopped: killed, its VM goes on", (int)vm->pid);
+            monatt_log_warning("device %d: stopped: killed", (int)vm->pid);
             kill(vm->pid, SIGKILL);
             continue;
         }
@@ -406,12 +493,13 @@ static void watch(Service *service)
         unsigned ticks = atomic_load(&vm->kept->heartbeat.ticks);
         unsigned busy = atomic_load(&vm->kept->heartbeat.wire_busy);
         /* Counted in rounds of ours, so that a host that schedules nobody accuses nobody. */
-        vm->silent = ticks != 0 && ticks == vm->last_ticks ? vm->silent + 1 : 0;
+        bool started = ticks != 0 || vm->restarts > 0; /* a restarted one has a guest waiting */
+        vm->silent = started && ticks == vm->last_ticks ? vm->silent + 1 : 0;
         vm->busy = (busy & 1) && busy == vm->last_busy ? vm->busy + 1 : 0;
         vm->last_ticks = ticks;
         vm->last_busy = busy;
         if (vm->silent >= TICKS_SILENT || vm->busy >= TICKS_WIRE_BUSY) {
-            monatt_log_warning("device %d: stalled: killed, its VM goes on", (int)vm->pid);
+            monatt_log_warning("device %d: stalled: killed", (int)vm->pid);
             kill(vm->pid, SIGKILL);
         }
     }
@@ -488,6 +576,14 @@ bool service_run(const ServiceOptions *options, MonattError *err)
     if (service.signal_fd < 0) {
         unlink(socket_path);
         return monatt_error_set_errno(err, errno, "attach service");
+    }
+    /* About 20 descriptors a VM are kept. */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+            monatt_log_warning("attach service: limit of descriptors: %s", strerrordesc_np(errno));
+        }
     }
     monatt_log_info("serves '%s'", socket_path);
     if (options->ready_fd >= 0) {

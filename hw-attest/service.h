@@ -9,12 +9,15 @@
 
 #define SERVICE_UIDS_MAXIMUM 16
 #define SERVICE_VMS_MAXIMUM 256
+#define SERVICE_RESTARTS_DEFAULT 3
+#define SERVICE_RESTARTS_MAXIMUM 1000
 
 typedef struct ServiceOptions {
     VmOptions vm;
-    VmUsers users;   /* of the VMs' processes */
-    bool private_vm; /* ends with its only VM */
-    int ready_fd;    /* -1, or gets one byte when launchers may connect */
+    VmUsers users;     /* of the VMs' processes */
+    bool private_vm;   /* ends with its only VM */
+    unsigned restarts; /* of one VM's device within 60 s, at most SERVICE_RESTARTS_MAXIMUM */
+    int ready_fd;      /* -1, or gets one byte when launchers may connect */
     size_t uid_count;
     uint32_t uids[SERVICE_UIDS_MAXIMUM]; /* besides root and our own */
 } ServiceOptions;

@@ -13,12 +13,13 @@
 #include <tss2/tss2_mu.h>
 #include <tss2/tss2_rc.h>
 #include "hw-attest/tpm-keys.h"
+#include "hw-attest/tpm-resume.h"
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
 
 #define IDLE_CHECK_MS 1000 /* a swtpm that died while nobody needs it is seen within this time */
 
-static bool failed(TSS2_RC rc, const char *what, MonattError *err)
+bool tpm_backend_failed(TSS2_RC rc, const char *what, MonattError *err)
 {
     return monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: %s: %s (%#x)", what, Tss2_RC_Decode(rc),
                             rc);
@@ -47,7 +48,7 @@ bool tpm_backend_read_pcrs(TpmBackend *tpm, uint16_t alg,
         TSS2_RC rc = Esys_PCR_Read(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
                                    NULL, &got, &values);
         if (rc != TSS2_RC_SUCCESS) {
-            return failed(rc, "PCR_Read", err);
+            return tpm_backend_failed(rc, "PCR_Read", err);
         }
         uint32_t before = wanted;
         unsigned next = 0;
@@ -74,12 +75,12 @@ bool tpm_backend_read_pcrs(TpmBackend *tpm, uint16_t alg,
     return true;
 }
 
-static bool read_reset_count(TpmBackend *tpm, MonattError *err)
+bool tpm_backend_read_reset_count(TpmBackend *tpm, MonattError *err)
 {
     TPMS_TIME_INFO *info = NULL;
     TSS2_RC rc = Esys_ReadClock(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info);
     if (rc != TSS2_RC_SUCCESS) {
-        return failed(rc, "ReadClock", err);
+        return tpm_backend_failed(rc, "ReadClock", err);
     }
     tpm->reset_count = info->clockInfo.resetCount;
     Esys_Free(info);
@@ -113,9 +114,10 @@ static bool startup(TpmBackend *tpm, MonattError *err)
 {
     TSS2_RC rc = Esys_Startup(tpm->esys, TPM2_SU_CLEAR);
     if (rc != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE) {
-        return failed(rc, "Startup", err);
+        return tpm_backend_failed(rc, "Startup", err);
     }
-    return read_reset_count(tpm, err) && check_start_values(tpm, err) && tpm_keys_create(tpm, err);
+    return tpm_backend_read_reset_count(tpm, err) && check_start_values(tpm, err) &&
+           tpm_keys_create(tpm, err);
 }
 
 bool tpm_backend_start(TpmBackend *tpm, MonattError *err)
@@ -134,11 +136,14 @@ bool tpm_backend_start(TpmBackend *tpm, MonattError *err)
         nanosleep(&pause, NULL); /* swtpm gives no word when it listens on a path */
     }
     monatt_error_clear(err);
+    if (tpm->connected) {
+        tpm->connected(tpm->service_argument);
+    }
     TSS2_RC rc = Esys_Initialize(&tpm->esys, (TSS2_TCTI_CONTEXT *)&tpm->socket.common, NULL);
     if (rc != TSS2_RC_SUCCESS) {
         tpm->esys = NULL;
         tpm_backend_stop(tpm);
-        return failed(rc, "ESYS", err);
+        return tpm_backend_failed(rc, "ESYS", err);
     }
     if (!startup(tpm, err)) {
         tpm_backend_stop(tpm);
@@ -177,7 +182,7 @@ static bool extend(TpmBackend *tpm, const PipeEntry *entry, MonattError *err)
             Esys_PCR_Extend(tpm->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digests);
     }
     set_locality(tpm, 0);
-    return rc == TSS2_RC_SUCCESS ? true : failed(rc, "extend", err);
+    return rc == TSS2_RC_SUCCESS ? true : tpm_backend_failed(rc, "extend", err);
 }
 
 typedef uint8_t Values[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE];
@@ -220,7 +225,7 @@ static bool sign(TpmBackend *tpm, uint16_t alg, const Values values, DeviceSigna
     TSS2_RC rc = Esys_Quote(tpm->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                             &qualifying, &scheme, &selection, &attest, &signature);
     if (rc != TSS2_RC_SUCCESS) {
-        return failed(rc, "Quote", err);
+        return tpm_backend_failed(rc, "Quote", err);
     }
     size_t offset = 0;
     bool ok = attest->size <= sizeof(ret->attest);
@@ -271,7 +276,7 @@ static void finish_quote(Device *device, bool ok, const MonattError *err)
     pthread_cond_broadcast(&device->changed);
 }
 
-static void mark_fault(Device *device, const MonattError *err)
+void tpm_backend_fault(Device *device, const MonattError *err)
 {
     bool differs = err->code == MONATT_ERROR_FAULT;
     if (device->ending) {
@@ -303,7 +308,7 @@ static void run_quote(TpmBackend *tpm, Device *device)
     ok = make_quote(tpm, job, &err);
     pthread_mutex_lock(&device->lock);
     if (!ok) {
-        mark_fault(device, &err);
+        tpm_backend_fault(device, &err);
     }
     finish_quote(device, ok, &err);
 }
@@ -326,7 +331,7 @@ static void run_seal(TpmBackend *tpm, Device *device)
                        sign(tpm, MONATT_ALG_SHA384, values384, &seal->signature384, &seal->error);
     pthread_mutex_lock(&device->lock);
     if (ok && !signed_both) {
-        mark_fault(device, &seal->error);
+        tpm_backend_fault(device, &seal->error);
     }
     seal->state = signed_both ? SEAL_SIGNED : SEAL_FAILED;
     pthread_cond_broadcast(&device->changed);
@@ -340,7 +345,7 @@ static void run_extend(TpmBackend *tpm, Device *device)
     bool ok = extend(tpm, &entry, &err);
     pthread_mutex_lock(&device->lock);
     if (!ok) {
-        mark_fault(device, &err);
+        tpm_backend_fault(device, &err);
         return;
     }
     device->pipe->synced++;
@@ -383,10 +388,13 @@ static void run_reset(TpmBackend *tpm, Device *device)
         pthread_cond_wait(&device->changed, &device->lock);
     }
     pthread_mutex_unlock(&device->lock);
-    bool log_ok = !tpm->log || event_log_rotate(tpm->log, &err);
+    /* Once, even when a process dies in the middle of this and another one goes on. */
+    bool log_ok =
+        !tpm->log || atomic_load(&device->kept->log_rotated) || event_log_rotate(tpm->log, &err);
     if (!log_ok) {
         monatt_log_failure(&err);
     }
+    atomic_store(&device->kept->log_rotated, log_ok);
     bool tpm_ok = restart(tpm, &err);
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
         tpm_ok = monatt_error_set(&err, MONATT_ERROR_SYSTEM, "boot seed: no random bytes");
@@ -407,7 +415,7 @@ static void run_reset(TpmBackend *tpm, Device *device)
     }
     if (!tpm_ok) {
         tpm_backend_stop(tpm);
-        mark_fault(device, &err);
+        tpm_backend_fault(device, &err);
     }
 }
 
@@ -427,6 +435,9 @@ static bool quote_waits(const Device *device)
 
 void tpm_backend_run(TpmBackend *tpm, Device *device)
 {
+    if (tpm->resume) {
+        tpm_resume(tpm, device);
+    }
     pthread_mutex_lock(&device->lock);
     while (!device->ending) {
         bool dead = device_broken(device);
@@ -445,7 +456,7 @@ void tpm_backend_run(TpmBackend *tpm, Device *device)
         } else if (!dead && tpm_socket_gone(&tpm->socket)) {
             MonattError err = {0};
             monatt_error_set(&err, MONATT_ERROR_TPM, "swtpm: '%s': ended", tpm->path);
-            mark_fault(device, &err);
+            tpm_backend_fault(device, &err);
         } else {
             (void)device_wait_until(device, device_now_ms() + IDLE_CHECK_MS);
         }

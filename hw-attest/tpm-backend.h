@@ -14,11 +14,7 @@
 #include "hw-attest/device.h"
 #include "hw-attest/event-log.h"
 #include "hw-attest/tpm-socket.h"
-
-typedef struct TpmPublic {
-    size_t size;
-    uint8_t bytes[MONATT_PUBLIC_MAXIMUM]; /* TPM2B_PUBLIC, marshalled */
-} TpmPublic;
+#include "libmonatt/eventlog/cel.h"
 
 typedef struct TpmBackend {
     char path[128]; /* tpm.sock */
@@ -34,8 +30,13 @@ typedef struct TpmBackend {
     bool (*respawn)(void *argument);
     /* Is it still running?  Asked only while it does not listen yet. */
     bool (*alive)(void *argument);
+    /* There is a new connection, for the attach service to keep. */
+    void (*connected)(void *argument);
     void *service_argument;
     EventLog *log; /* rotated at a VM reset */
+    /* Of a process that goes on for one that was killed: the registers at the pipe's `synced`;
+     * swtpm stands there or at a later record.  Owned; NULL when there is nothing to find out. */
+    MonattCelReplay *resume;
 } TpmBackend;
 
 #define TPM_BACKEND_CONNECT_MS 10000 /* a swtpm on a loaded host takes seconds to listen */
@@ -46,6 +47,11 @@ bool tpm_backend_start(TpmBackend *tpm, MonattError *err) MONATT_MUST_CHECK;
 void tpm_backend_stop(TpmBackend *tpm);
 /* The tpm thread: until device->ending. */
 void tpm_backend_run(TpmBackend *tpm, Device *device);
+/* Shared with tpm-resume.c: an error from a TPM's answer; a fault, with the lock; the clock's
+ * resetCount into tpm->reset_count. */
+bool tpm_backend_failed(TSS2_RC rc, const char *what, MonattError *err);
+void tpm_backend_fault(Device *device, const MonattError *err);
+bool tpm_backend_read_reset_count(TpmBackend *tpm, MonattError *err) MONATT_MUST_CHECK;
 /* All 24 PCRs of a bank, however few a TPM gives at a time. */
 bool tpm_backend_read_pcrs(TpmBackend *tpm, uint16_t alg,
                            uint8_t ret[MONATT_REGISTER_COUNT][MONATT_SHA384_SIZE],

@@ -148,9 +148,8 @@ static TSS2_RC no_sticky(TSS2_TCTI_CONTEXT *context, TPM2_HANDLE *handle, uint8_
     return TSS2_TCTI_RC_NOT_IMPLEMENTED;
 }
 
-bool tpm_socket_open(TpmSocket *tpm, const char *path, MonattError *err)
+static void init(TpmSocket *tpm)
 {
-    char control_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
     *tpm = (TpmSocket){.data_fd = -1, .control_fd = -1, .locality_in_tpm = -1};
     tpm->common.v1.magic = MAGIC;
     tpm->common.v1.version = 2;
@@ -161,16 +160,54 @@ bool tpm_socket_open(TpmSocket *tpm, const char *path, MonattError *err)
     tpm->common.v1.getPollHandles = no_handles;
     tpm->common.v1.setLocality = set_locality;
     tpm->common.makeSticky = no_sticky;
+}
+
+static bool connect_control(TpmSocket *tpm, const char *path, MonattError *err)
+{
+    char control_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
     if (strlen(path) >= sizeof(control_path) - 6) {
         return monatt_error_set(err, MONATT_ERROR_LIMIT, "swtpm: '%.100s': path is too long", path);
     }
     memcpy(control_path, path, strlen(path));
     memcpy(control_path + strlen(path), ".ctrl", 6);
-    if (!connect_to(control_path, &tpm->control_fd, err) || !connect_to(path, &tpm->data_fd, err)) {
+    return connect_to(control_path, &tpm->control_fd, err);
+}
+
+bool tpm_socket_open(TpmSocket *tpm, const char *path, MonattError *err)
+{
+    init(tpm);
+    if (!connect_control(tpm, path, err) || !connect_to(path, &tpm->data_fd, err)) {
         tpm_socket_close(tpm);
         return false;
     }
     return true;
+}
+
+bool tpm_socket_resume(TpmSocket *tpm, const char *path, int data_fd, MonattError *err)
+{
+    uint8_t rest[512];
+    init(tpm);
+    tpm->data_fd = data_fd;
+    bool ok = connect_control(tpm, path, err);
+    /*
+     * swtpm does one thing after the other, control before data in each round: the answer to the
+     * second question comes after the command that was there before the first one.
+     */
+    for (int round = 0; ok && round < 3; round++) {
+        ok = control(tpm, CMD_SET_LOCALITY, &tpm->locality, 1) ||
+             monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: '%s': does not answer", path);
+    }
+    ssize_t got = 1;
+    while (ok && (got = recv(data_fd, rest, sizeof(rest), MSG_DONTWAIT)) > 0) {
+        /* of a command that nobody waits for */
+    }
+    if (ok && got == 0) {
+        ok = monatt_error_set(err, MONATT_ERROR_TPM, "swtpm: '%s': ended", path);
+    }
+    if (!ok) {
+        tpm_socket_close(tpm);
+    }
+    return ok;
 }
 
 void tpm_socket_close(TpmSocket *tpm)

@@ -23,6 +23,13 @@ typedef struct TpmSocket {
 
 /* Connects to PATH and PATH.ctrl; PEER, MISSING when nobody listens yet. */
 bool tpm_socket_open(TpmSocket *tpm, const char *path, MonattError *err) MONATT_MUST_CHECK;
+/*
+ * Goes on with the data connection of a process that was killed, now this one's: waits until swtpm
+ * has done a command that was on its way, and drops the answer.  The control socket is connected
+ * anew.
+ */
+bool tpm_socket_resume(TpmSocket *tpm, const char *path, int data_fd,
+                       MonattError *err) MONATT_MUST_CHECK;
 void tpm_socket_close(TpmSocket *tpm);
 /* Has the other end closed?  Between commands only. */
 bool tpm_socket_gone(const TpmSocket *tpm);

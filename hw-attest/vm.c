@@ -4,7 +4,7 @@
  *
  * Until the launcher has its answer no guest exists; after it nothing is opened but for reading.
  */
-#include "hw-attest/vm.h"
+#include "hw-attest/vm-parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +19,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "hw-attest/control.h"
-#include "hw-attest/qmp.h"
+#include "hw-attest/keeper.h"
 #include "hw-attest/sandbox.h"
-#include "hw-attest/vfio-listen.h"
-#include "hw-attest/wire.h"
 #include "libmonatt/base/log.h"
 #include "libmonatt/formats/plugin-ring.h"
 
@@ -32,41 +29,15 @@
 #define QEMU_WAIT_MS 60000 /* a launcher's QEMU on a loaded host, from the answer to its device */
 #define LOCK_WAIT_MS 1000  /* a VM started again at once: its last device is on its way out */
 
-typedef struct Vm {
-    const VmOptions *options;
-    Device *device;
-    TpmBackend tpm;
-    EventLog log;
-    Control control;
-    Qmp qmp;
-    uint32_t sandbox;                 /* SandboxLayer bits in force */
-    char run_folder[VM_PATH_MAXIMUM]; /* as others see it */
-    char run_place[32];               /* as this process reaches it */
-    int run_fd;
-    int link;
-    uint16_t request_id;
-    int pid_fd;  /* locked as long as the device lives */
-    int lock_fd; /* the state folder's */
-    int end_fd;  /* wakes the qmp thread at the end */
-    int state_fd;
-    int listen_fd;
-    int wire_fd;      /* ours */
-    int wire_peer_fd; /* QEMU's; -1 with vfio-user */
-    const Wire *wire;
-    VfioListen vfio;
-    pthread_t threads[5];
-    size_t thread_count;
-} Vm;
-
 /* One question to the attach service with its answer; two threads ask.  want descriptors come. */
-static bool ask_service(Vm *vm, VmLinkMessage type, const int *fds, size_t fd_count, int *ret_fds,
-                        size_t want, MonattError *err)
+static bool ask_with(Vm *vm, uint16_t type, const void *payload, size_t size, const int *fds,
+                     size_t fd_count, int *ret_fds, size_t want, MonattError *err)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static MonattControlMessage answer; /* 64 KiB, under the lock */
     pthread_mutex_lock(&lock);
-    bool ok = monatt_control_call_with(vm->link, type, vm->device->vid, MONATT_UUID_SIZE, fds,
-                                       fd_count, LINK_TIMEOUT_MS, &answer, err);
+    bool ok = monatt_control_call_with(vm->link, type, payload, size, fds, fd_count,
+                                       LINK_TIMEOUT_MS, &answer, err);
     if (ok && answer.fd_count != want) {
         ok = monatt_error_set(err, MONATT_ERROR_FORMAT, "attach service: %zu descriptors",
                               answer.fd_count);
@@ -80,6 +51,62 @@ static bool ask_service(Vm *vm, VmLinkMessage type, const int *fds, size_t fd_co
     }
     pthread_mutex_unlock(&lock);
     return ok;
+}
+
+static bool ask_service(Vm *vm, VmLinkMessage type, const int *fds, size_t fd_count, int *ret_fds,
+                        size_t want, MonattError *err)
+{
+    return ask_with(vm, (uint16_t)type, vm->device->vid, MONATT_UUID_SIZE, fds, fd_count, ret_fds,
+                    want, err);
+}
+
+static bool keep(Vm *vm, KeptFile which, int fd, MonattError *err)
+{
+    const uint8_t payload = (uint8_t)which;
+    return ask_with(vm, KEEPER_FILE, &payload, 1, &fd, 1, NULL, 0, err);
+}
+
+static void keep_tpm(void *argument)
+{
+    Vm *vm = argument;
+    MonattError err = {0};
+    if (!keep(vm, KEPT_FILE_TPM, vm->tpm.socket.data_fd, &err)) {
+        monatt_log_warning("swtpm: the attach service does not keep its connection");
+    }
+}
+
+/* All that another process needs to go on for this one. */
+static bool keep_all(Vm *vm, MonattError *err)
+{
+    const Device *device = vm->device;
+    DeviceFixed *fixed = &device->kept->fixed;
+    const struct {
+        KeptFile which;
+        int fd;
+    } files[] = {{KEPT_FILE_WIRE, vm->wire_fd},     {KEPT_FILE_QMP, vm->qmp.fd},
+                 {KEPT_FILE_RING, device->ring_fd}, {KEPT_FILE_LISTEN, vm->listen_fd},
+                 {KEPT_FILE_RUN, vm->run_fd},       {KEPT_FILE_STATE, vm->state_fd},
+                 {KEPT_FILE_LOCK, vm->lock_fd},     {KEPT_FILE_PID, vm->pid_fd}};
+    kept_commit(vm->device);
+    if (vm->wire != &wire_mpqemu) {
+        return true; /* its QEMU connects anew: there is no stream to go on with */
+    }
+    memcpy(fixed->name, device->name, sizeof(fixed->name));
+    fixed->accelerator = device->accelerator;
+    fixed->wire = MONATT_WIRE_MPQEMU;
+    fixed->qemu_pid = device->qemu_pid;
+    fixed->ring_size = device->ring_size;
+    fixed->start_boottime_ns = device->start_boottime_ns;
+    fixed->item_count = device->item_count;
+    memcpy(fixed->items, device->items, sizeof(fixed->items));
+    fixed->ek = vm->tpm.ek;
+    fixed->ak_public256 = vm->tpm.ak_public256;
+    fixed->ak_public384 = vm->tpm.ak_public384;
+    bool ok = true;
+    for (size_t i = 0; ok && i < MONATT_ARRAY_SIZE(files); i++) {
+        ok = files[i].fd < 0 || keep(vm, files[i].which, files[i].fd, err);
+    }
+    return ok && ask_with(vm, KEEPER_COMPLETE, NULL, 0, NULL, 0, NULL, 0, err);
 }
 
 static bool reopen(void *argument, const int *fds, size_t count, int *ret_fds, MonattError *err)
@@ -138,15 +165,21 @@ static bool open_folders(Vm *vm, MonattError *err)
     return true;
 }
 
+void vm_init_tpm(Vm *vm)
+{
+    snprintf(vm->tpm.path, sizeof(vm->tpm.path), "%s/tpm.sock", vm->run_place);
+    vm->tpm.respawn = respawn;
+    vm->tpm.alive = alive;
+    vm->tpm.connected = keep_tpm;
+    vm->tpm.service_argument = vm;
+    vm->tpm.log = &vm->log;
+}
+
 static bool open_tpm(Vm *vm, MonattError *err)
 {
     Device *device = vm->device;
     uint8_t seed[MONATT_BOOT_SEED_SIZE];
-    snprintf(vm->tpm.path, sizeof(vm->tpm.path), "%s/tpm.sock", vm->run_place);
-    vm->tpm.respawn = respawn;
-    vm->tpm.alive = alive;
-    vm->tpm.service_argument = vm;
-    vm->tpm.log = &vm->log;
+    vm_init_tpm(vm);
     if (!ask_service(vm, VM_LINK_SWTPM, NULL, 0, NULL, 0, err) ||
         !tpm_backend_start(&vm->tpm, err)) {
         return false;
@@ -184,11 +217,11 @@ static bool open_sockets(Vm *vm, int connection, MonattError *err)
     return true;
 }
 
-static bool write_pid(Vm *vm, MonattError *err)
+bool vm_write_pid(Vm *vm, MonattError *err)
 {
     char text[16];
     int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    if (ftruncate(vm->pid_fd, 0) != 0 || write(vm->pid_fd, text, (size_t)length) != length) {
+    if (ftruncate(vm->pid_fd, 0) != 0 || pwrite(vm->pid_fd, text, (size_t)length, 0) != length) {
         return monatt_error_set_errno(err, errno, "'%s/device.pid'", vm->run_folder);
     }
     return true;
@@ -259,6 +292,10 @@ static void *ring_thread(void *argument)
 static void *qmp_thread(void *argument)
 {
     Vm *vm = argument;
+    vm->qmp.keep = vm->device;
+    if (vm->resumed && vm->qmp.fd >= 0) {
+        qmp_resume(&vm->qmp, vm->device);
+    }
     qmp_run(&vm->qmp, vm->device);
     return NULL;
 }
@@ -317,7 +354,7 @@ static void refuse(int connection, uint16_t id, const MonattError *err)
 static bool set_up(Vm *vm, int connection, MonattError *err)
 {
     uint8_t warm[MONATT_SHA384_SIZE];
-    return take_request(vm, connection, err) && open_folders(vm, err) && write_pid(vm, err) &&
+    return take_request(vm, connection, err) && open_folders(vm, err) && vm_write_pid(vm, err) &&
            open_tpm(vm, err) && open_sockets(vm, connection, err) &&
            /* libcrypto reads its configuration at the first hash: not inside the sandbox. */
            registers_sha256("", 0, warm) && registers_sha384("", 0, warm);
@@ -357,6 +394,7 @@ static bool serve_wire(Vm *vm, MonattError *err)
         return true; /* no QEMU that a fault could be shown to */
     }
     bool ok = vm->wire->serve(vm->device, vm->wire_fd, err);
+    shutdown(vm->wire_fd, SHUT_RDWR); /* the attach service has a duplicate */
     close(vm->wire_fd);
     return ok;
 }
@@ -392,58 +430,80 @@ static bool leave_files(Vm *vm, MonattError *err)
     return true;
 }
 
+bool vm_init(Vm *vm, const VmOptions *options, int link, DeviceKept *kept)
+{
+    vm->options = options;
+    vm->link = link;
+    vm->run_fd = vm->pid_fd = vm->lock_fd = vm->state_fd = vm->listen_fd = -1;
+    vm->wire_fd = vm->wire_peer_fd = -1;
+    vfio_listen_init(&vm->vfio);
+    event_log_init(&vm->log);
+    vm->log.limits = options->log_limits;
+    vm->tpm.socket.data_fd = vm->tpm.socket.control_fd = -1;
+    vm->device = device_new(kept);
+    if (!vm->device) {
+        return false;
+    }
+    vm->device->keeper_fd = link;
+    /* One line an error, and it is ours: tpm2-tss would write two more. */
+    setenv("TSS2_LOG", "all+NONE", 0);
+    vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return true;
+}
+
+bool vm_enter_sandbox(Vm *vm, MonattError *err)
+{
+    control_init(&vm->control, vm->listen_fd, vm->device->wake_fd, &vm->tpm);
+    vm->control.reopen = reopen;
+    vm->control.reopen_argument = vm;
+    return leave_files(vm, err) && start_threads(vm, err) &&
+           sandbox_before_guest(&vm->sandbox, err);
+}
+
+/* Until QEMU is gone; the exit status. */
+int vm_serve_until_end(Vm *vm, const char *how)
+{
+    MonattError err = {0};
+    char layers[SANDBOX_TEXT_SIZE];
+    int status = 1;
+    sandbox_layers_text(vm->sandbox, layers);
+    monatt_log_info("'%s': %s, boot %llu, sandbox: %s", vm->device->name, how,
+                    (unsigned long long)vm->device->boot_count, layers);
+    if (vm->device->wire_failed) {
+        shutdown(vm->wire_fd, SHUT_RDWR);
+        wait_for_qemu(vm->device);
+    } else if (serve_wire(vm, &err)) {
+        status = 0;
+    } else {
+        monatt_log_failure(&err);
+        wait_for_qemu(vm->device);
+    }
+    end_threads(vm);
+    monatt_log_info("'%s': ended", vm->device->name);
+    tpm_backend_stop(&vm->tpm);
+    return status;
+}
+
 int vm_serve(const VmOptions *options, const VmUser *user, int connection, int link,
              uint32_t peer_pid, DeviceKept *kept)
 {
     static Vm vm;
     MonattError err = {0};
-    int status = 1;
-    vm.options = options;
-    vm.link = link;
-    vm.run_fd = vm.pid_fd = vm.lock_fd = vm.state_fd = vm.listen_fd = vm.wire_fd = vm.wire_peer_fd =
-        -1;
-    vfio_listen_init(&vm.vfio);
-    event_log_init(&vm.log);
-    vm.log.limits = options->log_limits;
-    vm.tpm.socket.data_fd = vm.tpm.socket.control_fd = -1;
-    vm.device = device_new(kept);
-    if (!vm.device) {
+    if (!vm_init(&vm, options, link, kept)) {
         monatt_error_set(&err, MONATT_ERROR_SYSTEM, "attach: no memory");
         refuse(connection, vm.request_id, &err);
         return 1;
     }
-    /* One line an error, and it is ours: tpm2-tss would write two more. */
-    setenv("TSS2_LOG", "all+NONE", 0);
-    vm.end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     vm.device->qemu_pid = peer_pid;
-    if (!sandbox_before_files(user, &vm.sandbox, &err) || !set_up(&vm, connection, &err)) {
-        goto refused;
-    }
-    control_init(&vm.control, vm.listen_fd, vm.device->wake_fd, &vm.tpm);
-    vm.control.reopen = reopen;
-    vm.control.reopen_argument = &vm;
-    if (!leave_files(&vm, &err) || !start_threads(&vm, &err) ||
-        !sandbox_before_guest(&vm.sandbox, &err) || !answer(&vm, connection, &err)) {
+    if (!sandbox_before_files(user, &vm.sandbox, &err) || !set_up(&vm, connection, &err) ||
+        !keep_all(&vm, &err) || !vm_enter_sandbox(&vm, &err) || !answer(&vm, connection, &err)) {
         goto refused;
     }
     close(connection);
     if (vm.wire_peer_fd >= 0) {
         close(vm.wire_peer_fd);
     }
-    char layers[SANDBOX_TEXT_SIZE];
-    sandbox_layers_text(vm.sandbox, layers);
-    monatt_log_info("'%s': attached, boot %llu, sandbox: %s", vm.device->name,
-                    (unsigned long long)vm.device->boot_count, layers);
-    if (serve_wire(&vm, &err)) {
-        status = 0;
-    } else {
-        monatt_log_failure(&err);
-        wait_for_qemu(vm.device);
-    }
-    end_threads(&vm);
-    monatt_log_info("'%s': ended", vm.device->name);
-    tpm_backend_stop(&vm.tpm);
-    return status;
+    return vm_serve_until_end(&vm, "attached");
 
 refused:
     monatt_log_failure(&err);

@@ -6,11 +6,12 @@
 #define HW_ATTEST_VM_H
 
 #include "hw-attest/device.h"
+#include "hw-attest/keeper.h"
 #include "hw-attest/vm-folders.h"
 
 /*
  * Between a device process and the attach service: control messages (control.h) with the VM's
- * uuid as payload.  Refusals carry an error.
+ * uuid as payload, or those of keeper.h.  Refusals carry an error.
  */
 typedef enum VmLinkMessage {
     VM_LINK_VID = 1,    /* once: this VM's folders; descriptors: run, state, lock */
@@ -26,5 +27,8 @@ typedef enum VmLinkMessage {
  */
 int vm_serve(const VmOptions *options, const VmUser *user, int connection, int link,
              uint32_t peer_pid, DeviceKept *kept);
+/* The same for a process that goes on for one that was killed. */
+int vm_resume(const VmOptions *options, const VmUser *user, const uint8_t vid[MONATT_UUID_SIZE],
+              int link, DeviceKept *kept, const Keeper *keeper);
 
 #endif

@@ -7,8 +7,13 @@
  * with the header.  All but SYNC_SYSMEM and SET_IRQFD are answered by RET with 8 bytes.  The
  * vCPU waits for it without a time-out, so nothing here may wait for anything but QEMU.
  */
+#include "hw-attest/keeper.h"
 #include "hw-attest/wire.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 enum {
     SYNC_SYSMEM = 0,
     RET = 1,
@@ -77,8 +82,15 @@ static bool sync_memory(Device *device, MonattReader *r, const int *fds, size_t 
         wire_close_all(fds, fd_count);
         return false;
     }
+    device->ram_messages++;
+    if (device->ram_messages == device->ram_kept) {
+        /* The last process handed it on and died: the descriptors were that process's. */
+        wire_close_all(fds, fd_count);
+        return true;
+    }
     guest_ram_replace(&device->ram, regions, fds, fd_count);
     command_memory_changed(device);
+    keeper_send_ram(device->keeper_fd, device->ram_messages, &device->ram);
     return true;
 }
 
@@ -124,6 +136,18 @@ static bool bar_access(Device *device, bool write, MonattReader *r, uint64_t *re
     return true;
 }
 
+/* All that a message did, that it is dealt with and what is to be answered become one. */
+static void finish_message(Device *device, size_t size, bool want_reply, uint64_t value)
+{
+    device->wire_used += size;
+    device->wire_messages++;
+    KeptReply *reply = &device->kept->replies[device->wire_messages % 2];
+    reply->wanted = want_reply;
+    reply->value = value;
+    reply->message.msg_len = 0;
+    kept_commit(device);
+}
+
 bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload, size_t size,
                         const int *fds, size_t fd_count, bool *ret_reply, uint64_t *ret_value,
                         MonattError *err)
@@ -138,6 +162,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         fd_count = 0;
     }
     device_lock_first(device);
+    device->in_message = true;
     switch (command) {
     case SYNC_SYSMEM:
         *ret_reply = false;
@@ -165,20 +190,44 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         break;
     }
     ok = ok && monatt_reader_finish(&r);
+    if (ok) {
+        finish_message(device, WIRE_MPQEMU_HEADER_SIZE + size, *ret_reply, *ret_value);
+    }
+    device->in_message = false;
     pthread_mutex_unlock(&device->lock);
     return ok;
 }
 
-static bool reply(int fd, uint64_t value, MonattError *err)
+/* Answers message device->wire_messages; the kernel notes that it did. */
+static bool send_reply(Device *device, int fd, MonattError *err)
 {
+    KeptReply *reply = &device->kept->replies[device->wire_messages % 2];
     uint8_t answer[WIRE_MPQEMU_HEADER_SIZE + 8];
+    struct iovec part = {answer, sizeof(answer)};
     MonattWriter w;
+    int sent;
     monatt_writer_init(&w, answer, sizeof(answer));
     monatt_writer_u32_le(&w, RET);
     monatt_writer_u32_le(&w, 0);
     monatt_writer_u64_le(&w, 8);
-    monatt_writer_u64_le(&w, value);
-    return wire_send(fd, answer, sizeof(answer), err);
+    monatt_writer_u64_le(&w, reply->value);
+    reply->message.msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+    do {
+        /* As wire_send(), which does not say in the block that it sent. */
+        sent = sendmmsg(fd, &reply->message, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent != 1 || reply->message.msg_len != sizeof(answer)) {
+        return monatt_error_set(err, MONATT_ERROR_PEER, "wire: reply was not taken");
+    }
+    return true;
+}
+
+/* The last process may have died between a message and its answer. */
+static bool send_owed_reply(Device *device, int fd, MonattError *err)
+{
+    const KeptReply *reply = &device->kept->replies[device->wire_messages % 2];
+    bool owed = device->wire_messages > 0 && reply->wanted && reply->message.msg_len == 0;
+    return !owed || send_reply(device, fd, err);
 }
 
 /* One message, whose header is there. */
@@ -197,15 +246,16 @@ static bool serve_one(Device *device, WireStream *stream, MonattError *err)
     bool ok = wire_mpqemu_handle(device, command, stream->bytes + WIRE_MPQEMU_HEADER_SIZE, size,
                                  fds, fd_count, &want_reply, &value, err);
     wire_stream_drop(stream, WIRE_MPQEMU_HEADER_SIZE + size);
-    return ok && (!want_reply || reply(stream->fd, value, err));
+    return ok && (!want_reply || send_reply(device, stream->fd, err));
 }
 
 static bool serve(Device *device, int fd, MonattError *err)
 {
     WireStream stream;
-    int got;
-    bool ok = true;
+    int got = 0;
     wire_stream_init(&stream, fd);
+    wire_stream_keep(&stream, device);
+    bool ok = send_owed_reply(device, fd, err);
     while (ok && (got = wire_stream_fill(&stream, WIRE_MPQEMU_HEADER_SIZE, err)) == 1) {
         wire_beat(device);
         ok = serve_one(device, &stream, err);

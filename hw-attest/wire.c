@@ -15,8 +15,37 @@
 void wire_stream_init(WireStream *stream, int fd)
 {
     stream->fd = fd;
+    stream->keep = NULL;
     stream->used = 0;
     stream->group_count = 0;
+}
+
+_Static_assert(KEPT_WIRE_BYTES == WIRE_STREAM_SIZE, "what is kept fits what is worked on");
+
+void wire_stream_keep(WireStream *stream, Device *device)
+{
+    const DeviceKept *kept = device->kept;
+    stream->keep = device;
+    /* recovery_run() has checked that it is no more than the buffer holds. */
+    stream->used = (size_t)(kept_stream_received(&kept->wire) - device->wire_used);
+    kept_stream_copy(kept->wire_bytes, KEPT_WIRE_BYTES, device->wire_used, stream->bytes,
+                     stream->used);
+}
+
+static ssize_t receive(WireStream *stream, struct msghdr *message)
+{
+    if (!stream->keep) {
+        return recvmsg(stream->fd, message, MSG_CMSG_CLOEXEC);
+    }
+    DeviceKept *kept = stream->keep->kept;
+    uint64_t before = kept_stream_received(&kept->wire);
+    ssize_t got = kept_stream_receive(&kept->wire, kept->wire_bytes, KEPT_WIRE_BYTES,
+                                      before - stream->used, stream->fd, message, MSG_CMSG_CLOEXEC);
+    if (got > 0) {
+        kept_stream_copy(kept->wire_bytes, KEPT_WIRE_BYTES, before, stream->bytes + stream->used,
+                         (size_t)got);
+    }
+    return got;
 }
 
 void wire_stream_clear(WireStream *stream)
@@ -71,7 +100,7 @@ int wire_stream_fill(WireStream *stream, size_t size, MonattError *err)
                                  .msg_iovlen = 1,
                                  .msg_control = ancillary.bytes,
                                  .msg_controllen = sizeof(ancillary.bytes)};
-        ssize_t got = recvmsg(stream->fd, &message, MSG_CMSG_CLOEXEC);
+        ssize_t got = receive(stream, &message);
         if (got < 0 && errno == EINTR) {
             continue;
         }

@@ -37,6 +37,7 @@ extern const Wire *const wire_table[];
 
 typedef struct WireStream {
     int fd;
+    Device *keep; /* its block counts what comes (kept.h), or NULL */
     size_t used;
     size_t group_count;
     struct {
@@ -48,6 +49,9 @@ typedef struct WireStream {
 } WireStream;
 
 void wire_stream_init(WireStream *stream, int fd);
+/* For a wire that another process of the device can go on with: bytes that the last one received
+ * and did not deal with are there again, without descriptors. */
+void wire_stream_keep(WireStream *stream, Device *device);
 /* Closes descriptors that nobody took; the socket stays the caller's. */
 void wire_stream_clear(WireStream *stream);
 /*

@@ -111,12 +111,48 @@ def check_killed_swtpm(tap, service):
 
 
 def check_killed_device(tap, service, number, name):
+    """The guest waits for the next process; the collector connects again and sees the same boot."""
     vm = service.attach(name="device", plugin=1)
     vm.guest_extend(3, D256, D384)
-    device, swtpm = vm.status()["device"], vm.swtpm()
+    vm.extend(17, b"host")
+    before, swtpm, keys = vm.status(), vm.swtpm(), vm.keys(SHA256)
+    device = before["device"]
     with open(vm.folder + "/device.pid", encoding="ascii") as file:
         tap.is_equal(int(file.read()), device, f"{name}: device.pid names it")
     os.kill(device, number)
+    tap.is_equal(vm.guest_extend(3, D256, D384), NONE, f"{name}: the guest's next extend is taken")
+    tap.is_equal(vm.guest_read(3)[2][0], 2, f"{name}: on top of the one before")
+    vm.control.close()
+    vm.control = vm.connect()
+    after = vm.wait_status(lambda s: s["synced"] == 3)
+    tap.ok(gone(device) and after["device"] not in (0, device), f"{name}: by another process")
+    with open(vm.folder + "/device.pid", encoding="ascii") as file:
+        tap.is_equal(file.read(), f"{after['device']}\n", f"{name}: which device.pid names")
+    same = ("seed", "boot_count", "start", "fault", "qemu", "accelerator", "plugin", "name")
+    tap.is_equal([after[key] for key in same], [before[key] for key in same], f"{name}: the same boot")
+    tap.is_equal((vm.swtpm(), vm.keys(SHA256)), (swtpm, keys), f"{name}: the same swtpm and keys")
+    tap.is_equal(vm.quote(SHA256, b"n")[3], 3, f"{name}: all records are quoted")
+    tap.is_equal(vm.extend(17, b"again"), 3, f"{name}: the host's extends go on")
+    before = vm.status()
+    vm.reset()
+    after = vm.wait_status(lambda s: s["seed"] != before["seed"] and not s["pending"])
+    tap.is_equal((after["records"], after["fault"]), (0, 0), f"{name}: a VM reset is one as ever")
+    tap.ok(vm.close(), f"{name}: the VM's end cleans up")
+    tap.ok(gone(swtpm) and gone(after["device"]), f"{name}: and leaves no process")
+
+
+def check_given_up(tap, service, name, kills):
+    """Its sandbox killed it, or it dies too often: QEMU reads all ones, nothing is left."""
+    vm = service.attach(name="given-up", plugin=1)
+    vm.guest_extend(3, D256, D384)
+    swtpm = vm.swtpm()
+    for number in kills[:-1]:
+        vm.kill_device(number)
+        vm.control.close()
+        tap.is_equal(vm.guest_read(3)[2][0], 1, f"{name}: goes on after signal {number}")
+        vm.control = vm.connect()
+    device = vm.status()["device"]
+    os.kill(device, kills[-1])
     try:
         vm.read(BAR0)
         answered = True
@@ -218,6 +254,10 @@ def main():
                          (signal.SIGSEGV, "device crashed")):
         with tap:
             check_killed_device(tap, service, number, name)
+    for kills, name in (([signal.SIGSYS], "killed by its sandbox"),
+                        ([signal.SIGKILL] * 4, "killed 4 times in a minute")):
+        with tap:
+            check_given_up(tap, service, name, kills)
     if tap.failed:
         tap.note(service.stderr())
     service.close()
