@@ -81,24 +81,21 @@ static bool submit(Follow *f, MonattError *err)
 {
     unsigned long suppressed;
     uint32_t at = 0;
-    while (at < f->count) {
+    bool good = true;
+    while (good && at < f->count) {
         MonattError why = {0};
         if (submit_once(f, &at, &why)) {
             continue;
         }
-        if (why.code != MONATT_ERROR_BUSY) {
-            *err = why;
-            break;
-        }
-        if (monatt_log_allowed(&f->limit, WARNINGS_A_SECOND, &suppressed)) {
+        good = why.code == MONATT_ERROR_BUSY;
+        if (good && monatt_log_allowed(&f->limit, WARNINGS_A_SECOND, &suppressed)) {
             monatt_log_warning("MR%u: %s; waiting", f->options->index, why.message);
         }
-        if (!f->target->pause(f->target->data, BUSY_PAUSE_MS)) {
+        good = good && f->target->pause(f->target->data, BUSY_PAUSE_MS);
+        if (!good) {
             *err = why;
-            break;
         }
     }
-    bool good = at == f->count;
     f->count = 0;
     return good;
 }

@@ -25,8 +25,9 @@ bool ima_source_open(ImaSource *source, const char *path, MonattError *err)
     source->path = path;
     source->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (source->fd < 0) {
-        monatt_error_set_errno(err, errno, "IMA list: '%s'", path);
-        return monatt_error_hint(err, errno == EACCES
+        int error = errno;
+        monatt_error_set_errno(err, error, "IMA list: '%s'", path);
+        return monatt_error_hint(err, error == EACCES
                                           ? "run as root"
                                           : "is securityfs mounted, and IMA on (ima_policy=tcb)?");
     }

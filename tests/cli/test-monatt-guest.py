@@ -5,6 +5,7 @@
 What it stores into the device can be read back from the file, and what the device answers can be
 anything.  What needs a real device is in tests/guest/test-registers.py.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -70,7 +71,8 @@ class Sysfs:
         return struct.unpack_from("<I", self.seen(), offset)[0]
 
     def run(self, *words, **more):
-        done = subprocess.run([paths.MONATT_GUEST, "--sysfs", self.root, *words],
+        done = subprocess.run([paths.MONATT_GUEST, "--driver", f"{self.root}/no-driver", "--sysfs",
+                               self.root, *words],
                               capture_output=True, text=True, timeout=60, **more)
         return done.returncode, done.stdout, done.stderr
 
@@ -209,6 +211,103 @@ def check_processes(tap, fake, folder):
     tap.ok(status == 1 and "is proc mounted" in err, "no /proc", err)
 
 
+def check_status(tap, fake):
+    fake.set(8, 0x7F)
+    fake.set(0x24, 3)
+    status, out, err = fake.run("status", "--json")
+    answer = json.loads(out)
+    tap.is_equal((status, err, answer["way"], answer["boot_count"], answer["ring"], answer["device"]),
+                 (0, "", "registers", 3, False, "0000:00:05.0"), "status --json")
+    tap.is_equal(answer["capabilities"], ["sha256", "sha384", "process-list", "ring", "shadow",
+                                          "interrupt", "report"], "each capability has its name")
+    status, out, _ = fake.run("status")
+    tap.ok(status == 0 and "no driver is loaded" in out, "status for people", out)
+    status, _, err = fake.run("--driver", "/dev/null", "read")
+    tap.ok(status == 1 and "attest device's driver" in err, "a file that is no driver", err)
+
+
+def check_reports(tap, fake, folder):
+    """The window keeps what was written, so the inblob comes back as the report's bytes."""
+    inblob, report = bytes(range(1, 65)), f"{folder}/report"
+
+    def ask(size, state=2, capabilities=0x47, words=(inblob.hex(),)):
+        fake.write()
+        for offset, value in ((8, capabilities), (0x84, state), (0x88, size)):
+            fake.set(offset, value)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(report)
+        return fake.run("report", "--output", report, "--inblob", *words)
+
+    tap.is_equal(ask(64), (0, "", ""), "a report of one window")
+    with open(report, "rb") as file:
+        tap.is_equal(file.read(), inblob, "its bytes")
+    tap.is_equal(ask(3 * 64)[0], 0, "of three parts")
+    with open(report, "rb") as file:
+        tap.is_equal(file.read(), 3 * inblob, "in their order")
+    tap.is_equal(fake.number(0x8C), 128, "each read from its offset")
+    for size, state, capabilities, status, part in (
+            (63, 2, 0x47, 1, "64 bytes at 0 of 63"), (65, 2, 0x47, 1, "64 bytes at 64 of 65"),
+            (8 * 1024 * 1024 + 1, 2, 0x47, 1, "8388609 bytes"),
+            (0xFFFFFFFF, 2, 0x47, 1, "4294967295 bytes"), (64, 2, 0x07, 1, "gives none"),
+            (64, 0, 0x47, 1, "dropped it"), (64, 0xFFFFFFFF, 0x47, 1, "dropped it"),
+            (1, 3, 0x47, 3, "in time"), (2, 3, 0x47, 3, "no collector"),
+            (3, 3, 0x47, 3, "not certified"), (4, 3, 0x47, 3, "asked before"),
+            (5, 3, 0x47, 3, "others measure"), (6, 3, 0x47, 3, "too large"),
+            (7, 3, 0x47, 3, "could not be made"), (0, 3, 0x47, 3, "does not say"),
+            (0xFFFFFFFF, 3, 0x47, 3, "unknown reason")):
+        got, out, err = ask(size, state, capabilities)
+        tap.ok(got == status and part in err and not out and not os.path.exists(report),
+               f"size {size:#x} in state {state:#x}: '{part}'", (got, err))
+    for words, part in ((("",), "inblob ''"), (("0",), "inblob '0'"), (("00" * 65,), "inblob"),
+                        (("zz",), "inblob 'zz'"), (("/",), "inblob '/'")):
+        got, _, err = ask(64, words=words)
+        tap.ok(got in (1, 2) and part in err, f"inblob {words[0][:8]!r} is refused", (got, err))
+    with open(f"{folder}/inblob", "wb") as file:
+        file.write(inblob[:3])
+    tap.is_equal(ask(3, words=(f"{folder}/inblob",))[0], 0, "an inblob from a file")
+    fake.set(REG_ERROR, 5)
+    status, _, err = fake.run("report", "--inblob", "00")
+    tap.ok(status == 1 and "busy" in err and "one a minute" in err, "asked too often: busy", err)
+
+
+def check_ima(tap, fake, folder):
+    """No device behind it: what is refused before anything is extended."""
+    security, run, proc = f"{fake.root}/kernel/security", f"{folder}/run", f"{folder}/ima-proc"
+
+    def follow(content, *words):
+        shutil.rmtree(security, ignore_errors=True)
+        shutil.rmtree(run, ignore_errors=True)
+        if content is not None:
+            os.makedirs(f"{security}/ima")
+            with open(f"{security}/ima/binary_runtime_measurements", "wb") as file:
+                file.write(content)
+        return fake.run("ima-follow", "--once", "--run-dir", run, "--proc", proc, *words)
+
+    entry = struct.pack("<I20sI", 10, bytes(20), 6) + b"ima-ng" + struct.pack("<I", 3) + b"abc"
+    status, _, err = follow(entry)
+    tap.ok(status == 1 and "boot_id" in err and "is proc mounted" in err, "no /proc", err)
+    os.makedirs(f"{proc}/sys/kernel/random")
+    with open(f"{proc}/sys/kernel/random/boot_id", "w", encoding="ascii") as file:
+        file.write("01234567-89ab-cdef-0123-456789abcdef\n")
+    for content, words, part in (
+            (None, (), "is securityfs mounted"), (entry, (), "does not lead to its value"),
+            (b"\xff" * 100, (), "entry 0"), (entry + b"\xff" * 100, (), "entry 1"),
+            (entry, ("--register", "17"), "belongs to the host"),
+            (entry, ("--register", "24"), "not a register"),
+            (entry, ("--securityfs", f"{folder}/nothing"), "is securityfs mounted"),
+            (entry, ("--run-dir", "/proc/nothing"), "--run-dir")):
+        status, out, err = follow(content, *words)
+        tap.ok(status in (1, 2) and part in err and not out and fake.number(REG_COMMAND) == 0,
+               f"ima-follow {' '.join(words)}: '{part}', nothing is extended", (status, err))
+    struct.pack_into("<32s48s", fake.bar2, 0x100 + 10 * 0x60, bytes(32), bytes(48))
+    fake.write()
+    status, out, err = follow(b"", "--json")
+    tap.is_equal((status, err, json.loads(out)["entries"]), (0, "", 0), "an empty list")
+    status, _, err = follow(entry)
+    tap.ok(status == 1 and "something else extended it" in err and fake.number(REG_COMMAND) == 3,
+           "a register that does not move is not believed", (status, err))
+
+
 def check_odd_devices(tap, folder):
     def refused(name, part, fake, **more):
         status, out, err = fake.run("extend", "1", DIGEST_256, **more)
@@ -265,6 +364,9 @@ def main():
         check_extend(tap, Sysfs(folder))
         check_device_answers(tap, Sysfs(folder))
         check_processes(tap, Sysfs(folder), folder)
+        check_status(tap, Sysfs(folder))
+        check_reports(tap, Sysfs(folder), folder)
+        check_ima(tap, Sysfs(folder), folder)
         check_odd_devices(tap, folder)
     return tap.done()
 

@@ -19,20 +19,29 @@ def entries(data):
         pcr, digest, length = struct.unpack_from("<I20sI", data, at)
         name = data[at + 28:at + 28 + length].decode()
         at += 28 + length
-        assert name != "ima", "this kernel's default template"
-        size = struct.unpack_from("<I", data, at)[0]
-        yield pcr, digest, name, data[at + 4:at + 4 + size]
-        at += 4 + size
+        if name == "ima":
+            size = 24 + struct.unpack_from("<I", data, at + 20)[0]
+        else:
+            size = struct.unpack_from("<I", data, at)[0]
+            at += 4
+        yield pcr, digest, name, data[at:at + size]
+        at += size
     assert at == len(data), "the list ends within an entry"
 
 
-def digest_of(kind, listed, data):
-    return b"\xff" * kind().digest_size if listed == bytes(20) else kind(data).digest()
+def digest_of(kind, row):
+    """What the kernel extends into a bank of this hash."""
+    _, listed, name, data = row
+    if listed == bytes(20):
+        return b"\xff" * kind().digest_size
+    if name == "ima":
+        data = data[:20] + data[24:].ljust(256, b"\0")
+    return kind(data).digest()
 
 
 def replay(rows, kind, value):
-    for _, listed, _, data in rows:
-        value = kind(value + digest_of(kind, listed, data)).digest()
+    for row in rows:
+        value = kind(value + digest_of(kind, row)).digest()
     return value
 
 

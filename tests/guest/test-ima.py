@@ -23,7 +23,8 @@ from tap import Tap  # noqa: E402
 
 KEXEC = paths.build("tests", "guest", "kexec-now")
 # Files of a ramfs are measured, those of a tmpfs are not (the policy "tcb" leaves it out).
-APPEND = "ima_policy=tcb rootfstype=ramfs"
+APPEND = "ima_policy=tcb|critical_data rootfstype=ramfs"
+OLD = "ima_policy=tcb ima_template=ima ima_hash=sha1 rootfstype=ramfs"
 KILLS, SEED = 20, 20260211
 HEADER = ">4sHHI16sQQQQIII"
 ENTRY, ANEW = 0x1001, 0x1002
@@ -59,12 +60,13 @@ def check_records(tap, guest, rows):
     tap.is_equal([(kind, number) for kind, number, _, _ in found],
                  [(ENTRY, i) for i in range(len(rows))], "a record an entry, in their order")
     wrong = []
-    for (_, _, payload, entry), (pcr, listed, name, data) in zip(found, rows):
+    for (_, _, payload, entry), row in zip(found, rows):
+        pcr, listed, name, data = row
         got = decode(payload)
         whole = data if got[3] == 1 else hashlib.sha256(data).digest()
         if got != (pcr, listed, name, got[3], len(data), whole) or \
-                entry["digests"]["sha256"] != digest_of(hashlib.sha256, listed, data) or \
-                entry["digests"]["sha384"] != digest_of(hashlib.sha384, listed, data):
+                entry["digests"]["sha256"] != digest_of(hashlib.sha256, row) or \
+                entry["digests"]["sha384"] != digest_of(hashlib.sha384, row):
             wrong.append(got)
     tap.is_equal(wrong, [], "each holds the entry's template and its data")
 
@@ -92,12 +94,13 @@ def check_tpm(tap, guest):
              ("SHA-384" if pcrs[1] == values[1] else "SHA-1 and zeros"))
 
 
-def check_first(tap, guest):
+def check_first(tap, guest, templates):
     counts = follow(guest)
     tap.ok(counts["entries"] > 2 and counts["extended"] == counts["entries"] and
            not counts["anew"], "the whole list goes in", counts)
     rows = expect(tap, guest, counts, "at first")
     check_records(tap, guest, rows)
+    tap.is_equal({row[2] for row in rows}, templates, "entries of the templates that were asked for")
     counts = follow(guest)
     tap.ok(counts["known"] >= len(rows), "a second run finds its place", counts)
     guest.run("echo x >/root/open; exec 5</root/open; cat /root/open >/dev/null; "
@@ -222,13 +225,17 @@ def main():
     with tap, Host() as host:
         with Guest(host, name="ima", append=APPEND, memory_mb=512, add=add,
                    options=start_tpm(host)) as guest:
-            check_first(tap, guest)
+            check_first(tap, guest, {"ima-sig", "ima-buf"})
             check_tpm(tap, guest)
             check_kills(tap, guest)
             check_following(tap, guest)
             check_tpm(tap, guest)
             check_moved(tap, guest)
             check_kexec(tap, guest)
+    with tap, Host() as host:
+        with Guest(host, name="ima-old", append=OLD, options=start_tpm(host)) as guest:
+            check_first(tap, guest, {"ima"})
+            check_tpm(tap, guest)
     return tap.done()
 
 

@@ -32,6 +32,7 @@ typedef struct Fake {
     size_t more_size;
     uint64_t anew; /* records 0x1002 */
     bool intrude;  /* pause() extends the register as somebody else would */
+    bool lie;      /* submit() says done and does nothing */
     GArray *sequences;
 } Fake;
 
@@ -96,6 +97,9 @@ static bool submit(void *data, struct monatt_slot *slots, uint32_t count, uint32
         }
         g_assert_cmpuint(slot->operation, ==, MONATT_RING_EXTEND);
         g_assert_cmpuint(slot->banks, ==, 3);
+        if (fake->lie) {
+            continue;
+        }
         ima_extend(fake->value.sha256, fake->value.sha384, slot->sha256, slot->sha384);
         note_record(fake, slot);
         fake->extends++;
@@ -319,6 +323,13 @@ static void test_moved_while_followed(void)
     g_assert_false(follow(&fake, false, false, &counts, &err));
     g_assert_cmpint(err.code, ==, MONATT_ERROR_FAULT);
     g_assert_cmpuint(fake.extends, ==, 3);
+    fake_clear(&fake);
+    /* A device that says done and did nothing. */
+    fake_init(&fake);
+    boot(BOOT_ID, "114\n", begin);
+    fake.lie = true;
+    g_assert_false(follow(&fake, true, false, &counts, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_FAULT);
     fake_clear(&fake);
 }
 
