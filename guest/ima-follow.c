@@ -5,7 +5,8 @@
  * Must never extend an entry twice or leave one out, at whatever point it is killed: so nothing is
  * kept but what the register itself says.  The register is one value of the chain that the list
  * makes from its base; where in the list that value comes up, there it stands.  A value that does
- * not come up is somebody else's work, and is said, not repaired.
+ * not come up is somebody else's work, and is said, not repaired.  A value of before, as a device
+ * shows that lost its last extends in a crash, comes up: those entries are extended again.
  *
  * Each extend is the digest that the kernel extends into PCR 10, so tools that replay an IMA list
  * against a PCR do so against the register; the event log's record carries the template data.
@@ -31,6 +32,8 @@ typedef struct Follow {
     ImaValue value; /* what the register must hold */
     uint8_t boot_id[MONATT_UUID_SIZE];
     MonattLogLimit limit;
+    bool again; /* the register's place was taken once more, at this entry */
+    uint64_t again_at;
     uint32_t count; /* of slots that are filled */
     struct monatt_slot slots[IMA_BATCH];
 } Follow;
@@ -185,7 +188,7 @@ static bool find(Follow *f, ImaValue *bases, size_t count, bool *ret_found, Mona
         for (size_t i = 0; i < count; i++) {
             if (is_equal(&bases[i], &f->value)) {
                 *ret_found = true;
-                f->counts->known = f->counts->entries = f->source.number;
+                f->counts->entries = f->source.number;
                 return true;
             }
         }
@@ -238,24 +241,31 @@ static bool refuse_value(const Follow *f, MonattError *err)
                              "something else extended it; --begin-anew records that and goes on");
 }
 
-/* The register's place in the list, or a new beginning where that may be. */
-static bool take_position(Follow *f, MonattError *err)
+/* Where the register's value of now comes up in the list, if it does. */
+static bool locate(Follow *f, ImaBase *ret_note, bool *ret_noted, bool *ret_found, MonattError *err)
 {
     ImaValue bases[2] = {0}; /* the start value of all registers that a guest extends */
-    ImaBase note;
-    bool noted;
-    bool found;
     if (!f->target->read(f->target->data, f->options->index, &f->value, err)) {
         return false;
     }
-    ima_base_load(f->options->run_dir, f->options->index, &note, &noted);
-    if (noted) {
-        bases[1] = note.base;
+    ima_base_load(f->options->run_dir, f->options->index, ret_note, ret_noted);
+    if (*ret_noted) {
+        bases[1] = ret_note->base;
     }
-    if (!find(f, bases, noted ? 2 : 1, &found, err)) {
+    return find(f, bases, *ret_noted ? 2 : 1, ret_found, err);
+}
+
+/* The register's place in the list, or a new beginning where that may be. */
+static bool take_position(Follow *f, MonattError *err)
+{
+    ImaBase note;
+    bool noted;
+    bool found;
+    if (!locate(f, &note, &noted, &found, err)) {
         return false;
     }
     if (found) {
+        f->counts->known = f->source.number;
         return true;
     }
     bool of_now = noted && monatt_bytes_equal(note.boot_id, f->boot_id, sizeof(f->boot_id));
@@ -269,17 +279,47 @@ static bool take_position(Follow *f, MonattError *err)
                                   : refuse_value(f, err);
 }
 
+/*
+ * The register is not what it must be: true when that is a place in the list after all, and another
+ * one than the last time, or a device that forgets everything would be followed for ever.
+ */
+static bool take_position_again(Follow *f)
+{
+    ImaBase note;
+    bool noted;
+    bool found = false;
+    ima_source_close(&f->source);
+    if (!ima_source_open(&f->source, f->options->list, NULL) ||
+        !locate(f, &note, &noted, &found, NULL) || !found ||
+        (f->again && f->source.number <= f->again_at)) {
+        return false;
+    }
+    f->again = true;
+    f->again_at = f->source.number;
+    monatt_log_warning("MR%u: its value is an earlier one; going on behind entry %llu",
+                       f->options->index, (unsigned long long)f->source.number);
+    return true;
+}
+
 static bool run(Follow *f, MonattError *err)
 {
     unsigned pause = PAUSE_LEAST_MS;
-    bool some;
     if (!take_position(f, err)) {
         return false;
     }
     monatt_log_debug("MR%u: %llu entries of the list are in it%s", f->options->index,
                      (unsigned long long)f->counts->known,
                      f->counts->anew ? ", it begins anew" : "");
-    while (drain(f, &some, err)) {
+    for (;;) {
+        MonattError why = {0};
+        bool some = true;
+        if (!drain(f, &some, &why)) {
+            if (why.code == MONATT_ERROR_FAULT && take_position_again(f)) {
+                continue;
+            }
+            *err = why;
+            return false;
+        }
         if (f->options->once) {
             return !ima_source_cut(&f->source) ||
                    monatt_error_set(err, MONATT_ERROR_FORMAT, "IMA list: ends within entry %llu",
@@ -290,7 +330,6 @@ static bool run(Follow *f, MonattError *err)
             return true;
         }
     }
-    return false;
 }
 
 bool ima_follow(const ImaTarget *target, const ImaOptions *options, ImaCounts *ret,

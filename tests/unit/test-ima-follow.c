@@ -33,6 +33,8 @@ typedef struct Fake {
     uint64_t anew; /* records 0x1002 */
     bool intrude;  /* pause() extends the register as somebody else would */
     bool lie;      /* submit() says done and does nothing */
+    bool forget;   /* pause() puts the register back to this value, as after a device's crash */
+    ImaValue earlier;
     GArray *sequences;
 } Fake;
 
@@ -125,6 +127,10 @@ static bool pause_fake(void *data, unsigned ms)
         ima_extend(fake->value.sha256, fake->value.sha384, (const uint8_t[48]){1},
                    (const uint8_t[48]){2});
         fake->intrude = false;
+    }
+    if (fake->forget) {
+        fake->value = fake->earlier;
+        fake->forget = false;
     }
     size_t part = MIN(fake->more_size, 700); /* ends within entries, mostly */
     if (part > 0) {
@@ -330,6 +336,28 @@ static void test_moved_while_followed(void)
     fake.lie = true;
     g_assert_false(follow(&fake, true, false, &counts, &err));
     g_assert_cmpint(err.code, ==, MONATT_ERROR_FAULT);
+    fake_clear(&fake);
+}
+
+static void test_device_that_forgets(void)
+{
+    const unsigned entries = 200;
+    Fake fake;
+    ImaCounts counts;
+    MonattError err;
+    ImaValue wanted = {0};
+    size_t begin = bytes_of(100);
+    fake_init(&fake);
+    boot(BOOT_ID, "114\n", bytes_of(entries));
+    chain(60, &fake.earlier);
+    chain(entries, &wanted);
+    boot(BOOT_ID, "114\n", begin);
+    fake.more = (const uint8_t *)g_bytes_get_data(known, NULL) + begin;
+    fake.more_size = bytes_of(entries) - begin;
+    fake.forget = true;
+    g_assert_true(follow(&fake, false, false, &counts, &err));
+    g_assert_cmpmem(&fake.value, sizeof(wanted), &wanted, sizeof(wanted));
+    g_assert_cmpuint(fake.extends, ==, entries + 40); /* 60 to 99 once more */
     fake_clear(&fake);
 }
 
@@ -539,6 +567,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ima-follow/busy-and-full", test_busy_and_full);
     g_test_add_func("/ima-follow/list-that-grows", test_list_that_grows);
     g_test_add_func("/ima-follow/moved-while-followed", test_moved_while_followed);
+    g_test_add_func("/ima-follow/device-that-forgets", test_device_that_forgets);
     g_test_add_func("/ima-follow/moved-by-others", test_moved_by_others);
     g_test_add_func("/ima-follow/kexec", test_kexec);
     g_test_add_func("/ima-follow/killed-around-kexec", test_killed_around_kexec);
