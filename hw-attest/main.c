@@ -20,7 +20,7 @@ static const char help[] =
     "                       [--user WHO] [--restarts N] [--ready-fd N]\n"
     "                       [--log-segment-bytes N] [--log-segment-records N]\n"
     "                       [--log-segment-interval-ms N]\n"
-    "       hw-attest replay FILE\n"
+    "       hw-attest replay [--wire mpqemu|vfio-user] [--answers] FILE\n"
     "       hw-attest --print-capabilities | --version | --help\n"
     "\n"
     "The attestation devices of this host's VMs, one process a VM; QEMU is started by "
@@ -41,7 +41,9 @@ static const char help[] =
     "                     that (10000)\n"
     "  --ready-fd N       write one byte to descriptor N when launchers may connect\n"
     "\n"
-    "replay feeds the bytes of an mpqemu connection, as in a bug report, to a device of its own.\n"
+    "replay feeds the bytes of a connection (mpqemu's), as in a bug report, to a device of its "
+    "own;\n"
+    "with --answers what the device answers goes to the standard output.\n"
     "Exit: 0 done, 1 could not do it, 2 usage.\n";
 
 static int usage(const char *what, const char *why)
@@ -176,24 +178,44 @@ static int serve(int argc, char **argv)
 
 static int replay(int argc, char **argv)
 {
+    static const struct option table[] = {
+        {"wire", required_argument, NULL, 'w'}, {"answers", no_argument, NULL, 'a'}, {0}};
     MonattError err = {0};
-    if (argc != 2) {
+    const char *wire = "mpqemu";
+    int answers_fd = -1;
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
+        switch (option) {
+        case 'w':
+            wire = optarg;
+            break;
+        case 'a':
+            answers_fd = STDOUT_FILENO;
+            break;
+        default:
+            return usage(argv[optind - 1], "unknown option, or without its value");
+        }
+    }
+    if (optind != argc - 1) {
         return usage("replay", "give one file");
     }
-    int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+    const char *path = argv[optind];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        monatt_error_set_errno(&err, errno, "replay: '%s'", argv[1]);
+        monatt_error_set_errno(&err, errno, "replay: '%s'", path);
         monatt_log_failure(&err);
         return 1;
     }
     Device *device = device_new(NULL);
-    bool ok = device && wire_replay.serve(device, fd, &err);
+    bool ok = device ? wire_replay_run(wire, device, fd, answers_fd, &err)
+                     : monatt_error_set(&err, MONATT_ERROR_SYSTEM, "replay: no memory");
     if (!ok) {
         monatt_log_failure(&err);
     }
     device_free(device);
     close(fd);
-    return ok ? 0 : 1;
+    return ok ? 0 : monatt_error_exit_code(err.code);
 }
 
 int main(int argc, char **argv)

@@ -3,8 +3,9 @@
  * vfio-listen.h - the path at which one QEMU finds its vfio-user device
  *
  * QEMU's vfio-user-pci takes a path only, no descriptor.  So there is a listening socket in the
- * VM's run folder until QEMU has come, for its user alone, and gone afterwards: a second
- * connection can never be had.
+ * VM's run folder until QEMU has come, for its user alone, and nobody listens afterwards: a
+ * second connection can never be had.  The name goes with the folder, at the VM's end: a device in
+ * its sandbox can remove nothing.
  */
 #ifndef HW_ATTEST_VFIO_LISTEN_H
 #define HW_ATTEST_VFIO_LISTEN_H

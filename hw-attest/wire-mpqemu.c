@@ -198,19 +198,24 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
     return ok;
 }
 
+size_t wire_mpqemu_reply(uint64_t value, uint8_t ret[WIRE_MPQEMU_REPLY_SIZE])
+{
+    MonattWriter w;
+    monatt_writer_init(&w, ret, WIRE_MPQEMU_REPLY_SIZE);
+    monatt_writer_u32_le(&w, RET);
+    monatt_writer_u32_le(&w, 0);
+    monatt_writer_u64_le(&w, 8);
+    monatt_writer_u64_le(&w, value);
+    return w.size;
+}
+
 /* Answers message device->wire_messages; the kernel notes that it did. */
 static bool send_reply(Device *device, int fd, MonattError *err)
 {
     KeptReply *reply = &device->kept->replies[device->wire_messages % 2];
-    uint8_t answer[WIRE_MPQEMU_HEADER_SIZE + 8];
-    struct iovec part = {answer, sizeof(answer)};
-    MonattWriter w;
+    uint8_t answer[WIRE_MPQEMU_REPLY_SIZE];
+    struct iovec part = {answer, wire_mpqemu_reply(reply->value, answer)};
     int sent;
-    monatt_writer_init(&w, answer, sizeof(answer));
-    monatt_writer_u32_le(&w, RET);
-    monatt_writer_u32_le(&w, 0);
-    monatt_writer_u64_le(&w, 8);
-    monatt_writer_u64_le(&w, reply->value);
     reply->message.msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
     do {
         /* As wire_send(), which does not say in the block that it sent. */

@@ -21,9 +21,16 @@ typedef struct Wire {
 
 extern const Wire wire_mpqemu;
 extern const Wire wire_vfio_user;
-extern const Wire wire_replay;
+extern const Wire wire_replay; /* mpqemu's bytes */
 /* All of them, ended by NULL. */
 extern const Wire *const wire_table[];
+
+/*
+ * The bytes of a connection of this wire from a file; what is answered goes to answers_fd, -1:
+ * nowhere.  USAGE: no such wire; FORMAT as on the socket; SYSTEM.
+ */
+bool wire_replay_run(const char *wire, Device *device, int fd, int answers_fd,
+                     MonattError *err) MONATT_MUST_CHECK;
 
 /*
  * What came on a socket and is not used up yet.  QEMU writes a message at once, so one read gets
@@ -80,6 +87,7 @@ bool wire_region_valid(const MonattRamRegion *region);
 
 /* mpqemu messages, shared by both wires. */
 #define WIRE_MPQEMU_HEADER_SIZE 16
+#define WIRE_MPQEMU_REPLY_SIZE 24
 #define WIRE_MPQEMU_PAYLOAD_MAXIMUM 192 /* SYNC_SYSMEM: 8 regions of 24 bytes */
 /* Checks command and size of a header (host byte order): FORMAT. */
 bool wire_mpqemu_header(const uint8_t header[WIRE_MPQEMU_HEADER_SIZE], uint32_t *ret_command,
@@ -88,5 +96,8 @@ bool wire_mpqemu_header(const uint8_t header[WIRE_MPQEMU_HEADER_SIZE], uint32_t 
 bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload, size_t size,
                         const int *fds, size_t fd_count, bool *ret_reply, uint64_t *ret_value,
                         MonattError *err) MONATT_MUST_CHECK;
+
+/* The answer with this value; its size. */
+size_t wire_mpqemu_reply(uint64_t value, uint8_t ret[WIRE_MPQEMU_REPLY_SIZE]);
 
 #endif

@@ -114,10 +114,10 @@ class Service:
 
 
 class Vm:
-    """One attached VM, with the test in QEMU's place."""
+    """One attached VM, with the test in QEMU's place; subclasses speak other wires."""
+    WIRE = 0  # mpqemu
 
-    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0, thread=4711,
-                 wire=0):
+    def __init__(self, service, name="test", vid=None, plugin=0, vcpus=1, items=b"", count=0, thread=4711):
         self.vid = vid or uuid.uuid4()
         self.folder = f"{service.run}/vm/{self.vid}"
         self.state = f"{service.state}/vm/{self.vid}"
@@ -127,16 +127,15 @@ class Vm:
         attach.connect(service.run + "/attach.sock")
         try:
             answer, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                               struct.pack(">BBBBII", 1, plugin, wire, 0, vcpus, count) + items,
+                               struct.pack(">BBBBII", 1, plugin, self.WIRE, 0, vcpus, count) + items,
                                [theirs.fileno()])
         finally:
             theirs.close()
             attach.close()
         self.ring_size, length = struct.unpack(">QH", answer[:10])
-        assert length == len(answer) - 10 and (length > 0) == (wire == 1), answer
-        self.wire = socket.socket(fileno=fds[0])
-        self.wire.settimeout(30)
-        self.ring = fds[1] if len(fds) > 1 else None
+        assert length == len(answer) - 10 and (length > 0) == (self.WIRE == 1), answer
+        self.open_wire(answer[10:].decode(), fds)
+        self.ring = fds.pop() if fds else None
         self.control = self.connect()
         self.config_write(0x10, BAR0)
         self.config_write(0x18, BAR2)
@@ -168,6 +167,10 @@ class Vm:
         self.qmp_send('{"return": %s, "id": "%s"}' % (value, request["id"]))
 
     # The wire.
+    def open_wire(self, path, fds):
+        self.wire = socket.socket(fileno=fds.pop(0))
+        self.wire.settimeout(30)
+
     def message(self, command, payload=b"", fds=(), reply=True):
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.wire.sendmsg([struct.pack("<IIQ", command, 0, len(payload)) + payload], ancillary)

@@ -124,6 +124,8 @@ def main():
             clean = vm.end()
         tap.ok(clean, "nothing is left in the run folder")
         tap.is_equal(service.killed(), [], "no device was killed")
+        service.close()
+        service = Service(paths.HW_ATTEST, options=["--restarts", "0"])
         vm = QemuVm(service, POKE, tree=newer)
         try:
             check_death(tap, vm)
