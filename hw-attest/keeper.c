@@ -69,9 +69,14 @@ static bool take_ram(Keeper *keeper, const MonattControlMessage *message)
 
 static bool complete(Keeper *keeper, const DeviceKept *kept)
 {
-    static const KeptFile needed[] = {KEPT_FILE_WIRE,  KEPT_FILE_LISTEN, KEPT_FILE_RUN,
-                                      KEPT_FILE_STATE, KEPT_FILE_LOCK,   KEPT_FILE_PID,
-                                      KEPT_FILE_TPM};
+    static const KeptFile needed[] = {KEPT_FILE_LISTEN, KEPT_FILE_RUN, KEPT_FILE_STATE,
+                                      KEPT_FILE_LOCK,   KEPT_FILE_PID, KEPT_FILE_TPM};
+    /* A vfio-user wire is not gone on with: QEMU gets a new one (replace.h), for which it is asked.
+     */
+    KeptFile way = kept->fixed.wire == MONATT_WIRE_VFIO_USER ? KEPT_FILE_QMP : KEPT_FILE_WIRE;
+    if (keeper->files[way] < 0) {
+        return false;
+    }
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(needed); i++) {
         if (keeper->files[needed[i]] < 0) {
             return false;

@@ -37,7 +37,9 @@ typedef struct TpmPublic {
 typedef struct DeviceFixed {
     char name[MONATT_NAME_SIZE];
     uint8_t accelerator;
-    uint8_t wire; /* MonattWire */
+    uint8_t wire;       /* MonattAttachWire */
+    uint8_t actions;    /* MONATT_ACTION_* bits of the request */
+    uint32_t qemu_user; /* vfio-user: who may connect */
     uint32_t qemu_pid;
     uint64_t ring_size;
     uint64_t start_boottime_ns;

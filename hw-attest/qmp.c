@@ -300,9 +300,19 @@ void qmp_resume(Qmp *qmp, Device *device)
 
 void qmp_run(Qmp *qmp, Device *device)
 {
+    while (qmp_run_until(qmp, device, INT64_MAX)) {
+        /* until the device ends, also when QEMU's end is closed */
+    }
+}
+
+bool qmp_run_until(Qmp *qmp, Device *device, int64_t until_ms)
+{
     while (tick(device)) {
         const char *line;
         size_t size;
+        if (device_now_ms() >= until_ms) {
+            return true;
+        }
         QmpWait wait = qmp_next_line(qmp, TICK_MS, &line, &size);
         if (wait == QMP_LINE) {
             const char *command = qmp_line(device, line, size);
@@ -319,4 +329,5 @@ void qmp_run(Qmp *qmp, Device *device)
             monatt_log_info("QMP: QEMU closed the monitor");
         }
     }
+    return false;
 }

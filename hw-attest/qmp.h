@@ -33,6 +33,8 @@ QmpWait qmp_next_line(Qmp *qmp, int timeout_ms, const char **ret_line, size_t *r
 bool qmp_send(const Qmp *qmp, const char *command);
 /* The qmp thread: until device->ending; beats the heartbeat even when QEMU is silent. */
 void qmp_run(Qmp *qmp, Device *device);
+/* The same until until_ms (as device_now_ms()): true; false: the device ends. */
+bool qmp_run_until(Qmp *qmp, Device *device, int64_t until_ms);
 /* In the place of a process that was killed: asks for what changes without an event, and takes the
  * lines that that process received and did not deal with.  Before qmp_run(). */
 void qmp_resume(Qmp *qmp, Device *device);

@@ -19,6 +19,7 @@
 #define GUEST_MS 3000  /* Linux needs a tenth of a second */
 #define EJECT_MS 1000  /* done within the command, the event follows */
 #define ID_SIZE 32
+#define TICK_MS 500
 
 /* QEMU's hw/acpi/pcihp.c, ACPI_PCIHP_ADDR_ICH9: what the guest's own _EJ0 writes. */
 #define EJECT_REGISTER 0xcc8
@@ -75,7 +76,8 @@ static Heard hear(Work *work, const char *id, int64_t until_ms)
     const char *line;
     size_t size;
     int64_t left = until_ms - device_now_ms();
-    QmpWait wait = qmp_next_line(work->qmp, left > 0 ? (int)left : 0, &line, &size);
+    left = left < 0 ? 0 : left > TICK_MS ? TICK_MS : left; /* the attach service waits for ticks */
+    QmpWait wait = qmp_next_line(work->qmp, (int)left, &line, &size);
     atomic_fetch_add(&work->device->kept->heartbeat.ticks, 1);
     if (wait != QMP_LINE) {
         work->closed |= wait == QMP_CLOSED;

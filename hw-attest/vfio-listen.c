@@ -42,8 +42,8 @@ static bool peer_user(int fd, uint32_t *ret_user)
     return true;
 }
 
-bool vfio_listen_open(VfioListen *listening, const char *run_folder, const char *place,
-                      int connection, MonattError *err)
+static bool open_for(VfioListen *listening, const char *run_folder, const char *place,
+                     MonattError *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     _Static_assert(sizeof(address.sun_path) == sizeof(listening->path), "one path for both");
@@ -54,9 +54,6 @@ bool vfio_listen_open(VfioListen *listening, const char *run_folder, const char 
                                 run_folder);
     }
     snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", place, VFIO_LISTEN_NAME);
-    if (!peer_user(connection, &listening->user)) {
-        return monatt_error_set_errno(err, errno, "vfio-user: the launcher's user");
-    }
     int fd MONATT_CLEANUP_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* The inode's mode decides who may connect, so it must be right before it can be found. */
     if (fd < 0 || fchmod(fd, 0600) != 0 ||
@@ -73,6 +70,26 @@ bool vfio_listen_open(VfioListen *listening, const char *run_folder, const char 
     listening->fd = fd;
     fd = -1;
     return true;
+}
+
+bool vfio_listen_open(VfioListen *listening, const char *run_folder, const char *place,
+                      int connection, MonattError *err)
+{
+    if (!peer_user(connection, &listening->user)) {
+        return monatt_error_set_errno(err, errno, "vfio-user: the launcher's user");
+    }
+    return open_for(listening, run_folder, place, err);
+}
+
+bool vfio_listen_again(VfioListen *listening, const char *run_folder, const char *place,
+                       MonattError *err)
+{
+    char path[MONATT_WIRE_PATH_SIZE];
+    int length = snprintf(path, sizeof(path), "%s/%s", place, VFIO_LISTEN_NAME);
+    if (length > 0 && (size_t)length < sizeof(path)) {
+        unlink(path); /* a killed process left it, if QEMU had not come yet */
+    }
+    return open_for(listening, run_folder, place, err);
 }
 
 static bool monitor_closed(Device *device, bool had_monitor)

@@ -30,6 +30,9 @@ void vfio_listen_close(VfioListen *listen);
  */
 bool vfio_listen_open(VfioListen *listen, const char *run_folder, const char *place, int connection,
                       MonattError *err) MONATT_MUST_CHECK;
+/* The same for a process that goes on for another; listening->user is set.  SYSTEM, LIMIT. */
+bool vfio_listen_again(VfioListen *listening, const char *run_folder, const char *place,
+                       MonattError *err) MONATT_MUST_CHECK;
 /*
  * Waits for QEMU; closes the socket in any case.  Ends at deadline_ms (as
  * device_now_ms()) or when QEMU's monitor, if there was one, is closed: PEER.

@@ -35,6 +35,7 @@ typedef struct Vm {
     int wire_fd;      /* ours */
     int wire_peer_fd; /* QEMU's; -1 with vfio-user */
     const Wire *wire;
+    uint8_t actions; /* MONATT_ACTION_* bits of the request */
     VfioListen vfio;
     pthread_t threads[5];
     size_t thread_count;
@@ -46,6 +47,8 @@ void vm_init_tpm(Vm *vm);
 bool vm_write_pid(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The last stages of the sandbox, with the threads between them. */
 bool vm_enter_sandbox(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
+/* The qmp thread of a resumed one with vfio-user: QEMU gets its new device (replace.h). */
+void vm_replace(Vm *vm);
 /* Until QEMU is gone; the exit status.  how: for the log. */
 int vm_serve_until_end(Vm *vm, const char *how);
 

@@ -10,9 +10,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include "hw-attest/recovery.h"
+#include "hw-attest/replace.h"
 #include "hw-attest/sandbox.h"
 #include "hw-attest/vm-parts.h"
 #include "libmonatt/base/log.h"
+
+#define REPLACE_AGAIN_MS 30000
 
 static bool resume_fixed(Vm *vm, const uint8_t vid[MONATT_UUID_SIZE], const Keeper *keeper,
                          MonattError *err)
@@ -27,7 +30,9 @@ static bool resume_fixed(Vm *vm, const uint8_t vid[MONATT_UUID_SIZE], const Keep
     device->start_boottime_ns = fixed->start_boottime_ns;
     device->item_count = fixed->item_count;
     memcpy(device->items, fixed->items, sizeof(device->items));
-    vm->wire = &wire_mpqemu;
+    vm->wire = fixed->wire == MONATT_WIRE_VFIO_USER ? &wire_vfio_user : &wire_mpqemu;
+    vm->actions = fixed->actions;
+    vm->vfio.user = fixed->qemu_user;
     vm->wire_fd = keeper->files[KEPT_FILE_WIRE];
     vm->listen_fd = keeper->files[KEPT_FILE_LISTEN];
     vm->run_fd = keeper->files[KEPT_FILE_RUN];
@@ -66,6 +71,40 @@ static void resume_ram(Device *device, const Keeper *keeper)
     device->ram_kept = keeper->ram.messages;
 }
 
+/* To the guest it is another device, which was just plugged: nothing of its wire goes on. */
+static void begin_wire_anew(Device *device)
+{
+    device->wire_failed = false;
+    device->reset.attaching = true;
+    wire_reset(device);
+    device->reset.attaching = false;
+}
+
+void vm_replace(Vm *vm)
+{
+    Device *device = vm->device;
+    const Replace replace = {.path = vm->vfio.path, .actions = vm->actions};
+    /* Without it QEMU has not come so far yet, and will connect by itself. */
+    bool runs = device->reset.monitor;
+    ReplaceResult result = REPLACE_LATER;
+    while (runs && result == REPLACE_LATER) {
+        MonattError err = {0};
+        result = replace_run(&replace, &vm->qmp, device, &err);
+        if (result != REPLACE_DONE) {
+            monatt_log_failure(&err);
+        }
+        pthread_mutex_lock(&device->lock);
+        device->wire_failed = result != REPLACE_DONE;
+        if (device->wire_failed) {
+            device_post(device, MONATT_EVENT_FAULT, MONATT_FAULT_WIRE);
+        }
+        pthread_mutex_unlock(&device->lock);
+        if (result == REPLACE_LATER) {
+            runs = qmp_run_until(&vm->qmp, device, device_now_ms() + REPLACE_AGAIN_MS);
+        }
+    }
+}
+
 int vm_resume(const VmOptions *options, const VmUser *user, const uint8_t vid[MONATT_UUID_SIZE],
               int link, DeviceKept *kept, const Keeper *keeper)
 {
@@ -79,8 +118,16 @@ int vm_resume(const VmOptions *options, const VmUser *user, const uint8_t vid[MO
         return 1; /* the service ends the VM's device */
     }
     vm.resumed = true;
+    if (vm.wire == &wire_vfio_user &&
+        !vfio_listen_again(&vm.vfio, vm.run_folder, vm.run_place, &err)) {
+        monatt_log_failure(&err);
+        return 1;
+    }
     resume_ram(vm.device, keeper);
     recovery_run(vm.device, &vm.log, &vm.tpm.resume);
+    if (vm.wire == &wire_vfio_user) {
+        begin_wire_anew(vm.device);
+    }
     vm.device->log_fd = vm.log.fd;
     if (!registers_sha256("", 0, warm) || !registers_sha384("", 0, warm) ||
         !vm_enter_sandbox(&vm, &err)) {

@@ -88,12 +88,15 @@ static bool keep_all(Vm *vm, MonattError *err)
                  {KEPT_FILE_RUN, vm->run_fd},       {KEPT_FILE_STATE, vm->state_fd},
                  {KEPT_FILE_LOCK, vm->lock_fd},     {KEPT_FILE_PID, vm->pid_fd}};
     kept_commit(vm->device);
-    if (vm->wire != &wire_mpqemu) {
-        return true; /* its QEMU connects anew: there is no stream to go on with */
+    bool by_path = vm->wire == &wire_vfio_user;
+    if (by_path && vm->qmp.fd < 0) {
+        return true; /* QEMU could not be given another device */
     }
     memcpy(fixed->name, device->name, sizeof(fixed->name));
     fixed->accelerator = device->accelerator;
-    fixed->wire = MONATT_WIRE_MPQEMU;
+    fixed->wire = by_path ? MONATT_WIRE_VFIO_USER : MONATT_WIRE_MPQEMU;
+    fixed->actions = vm->actions;
+    fixed->qemu_user = vm->vfio.user;
     fixed->qemu_pid = device->qemu_pid;
     fixed->ring_size = device->ring_size;
     fixed->start_boottime_ns = device->start_boottime_ns;
@@ -246,6 +249,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
     }
     vm->wire = request.wire == MONATT_WIRE_VFIO_USER ? &wire_vfio_user : &wire_mpqemu;
     device->reset.can_restore = vm->wire == &wire_vfio_user;
+    vm->actions = request.actions;
     memcpy(device->vid, request.vid, sizeof(device->vid));
     memcpy(device->name, request.name, sizeof(device->name));
     device->accelerator = request.accelerator;
@@ -295,6 +299,9 @@ static void *qmp_thread(void *argument)
     vm->qmp.keep = vm->device;
     if (vm->resumed && vm->qmp.fd >= 0) {
         qmp_resume(&vm->qmp, vm->device);
+        if (vm->wire == &wire_vfio_user) {
+            vm_replace(vm);
+        }
     }
     qmp_run(&vm->qmp, vm->device);
     return NULL;
@@ -387,9 +394,11 @@ static void end_threads(Vm *vm)
 /* True when QEMU is gone in order; the wire's descriptor is closed in any case. */
 static bool serve_wire(Vm *vm, MonattError *err)
 {
+    /* A QEMU that runs may take its time to let a dead device go; its end is seen by its monitor.
+     */
+    int64_t until = vm->resumed ? INT64_MAX : device_now_ms() + QEMU_WAIT_MS;
     if (vm->wire == &wire_vfio_user &&
-        !vfio_listen_accept(&vm->vfio, vm->device, device_now_ms() + QEMU_WAIT_MS, &vm->wire_fd,
-                            err)) {
+        !vfio_listen_accept(&vm->vfio, vm->device, until, &vm->wire_fd, err)) {
         monatt_log_failure(err);
         return true; /* no QEMU that a fault could be shown to */
     }

@@ -445,7 +445,10 @@ bool wire_vfio_user_handle(WireVfioUser *connection, Device *device,
         ok = monatt_reader_fail(&r, "command %u before the version", header->command);
     } else if (i < MONATT_ARRAY_SIZE(commands)) {
         device_lock_first(device);
+        device->in_message = true;
         error = commands[i].handle(&x, header->size);
+        kept_commit(device);
+        device->in_message = false;
         pthread_mutex_unlock(&device->lock);
         ok = error != READER && monatt_reader_finish(&r) &&
              monatt_writer_finish(&w, "wire reply", &written, err);

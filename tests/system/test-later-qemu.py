@@ -10,6 +10,7 @@ QEMU with either device, SeaBIOS only.
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", 
 import guest as guest_library  # noqa: E402
 import later_qemu  # noqa: E402
 import paths  # noqa: E402
-from device_client import RAM, SUBSCRIBE, call, receive  # noqa: E402
+from device_client import EXTEND, RAM, SUBSCRIBE, call, receive  # noqa: E402
 from guest import Guest, Host  # noqa: E402
 from launched_vm import LaunchedVm, MarkedService, wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -47,7 +48,8 @@ class Later(LaunchedVm):
             found = re.search(r"PCI device (?:(?!PCI device).)*?id \"monatt0\"",
                               self.human("info pci").replace("PCI subsystem", ""), re.DOTALL)
             words = found.group(0) if found else ""
-            return words if "BAR0: " in words and "0xffffffff" not in words else ""
+            good = "BAR0: " in words and "0xffffffff" not in words and "not mapped" not in words
+            return words if good else ""
         return wait_for(look) or self.human("info pci")
 
     def firmware_ran(self):
@@ -161,6 +163,61 @@ def check_past(tap, service, qemu):
     ended(tap, vm, service, "snapshots")
 
 
+def killed(vm):
+    """The device process is killed; true when another one serves the VM."""
+    old = vm.status()["device"]
+    os.kill(old, signal.SIGKILL)
+
+    def again():
+        try:
+            vm.control.close()
+            vm.control = vm.connect()
+            return vm.status()["device"] not in (0, old)
+        except (OSError, EOFError):
+            return False
+    return wait_for(again)
+
+
+def check_replaced(tap, service, qemu):
+    """kill -9 of the device: QEMU gets a new one, also from a guest that answers to nothing."""
+    vm = Later(service, qemu)
+    first = vm.device_words()
+    time.sleep(2)  # the firmware changes the memory map, at which QEMU aborts while nobody serves
+    call(vm.control, EXTEND, b"\x14record of the host")
+    values, boot = [mr[:2] for mr in vm.registers()], vm.status()["boot_count"]
+    tap.ok(killed(vm), "killed: another process serves the VM")
+    tap.ok(wait_for(lambda: "has the new device" in service.stderr()),
+           "and QEMU has it, though the firmware let nothing go", service.stderr())
+    tap.is_equal(vm.running(), "running", "the VM runs")
+    tap.is_equal([mr[:2] for mr in vm.registers()], values, "the registers are what they were")
+    time.sleep(2.5)
+    tap.is_equal((vm.fault(), vm.status()["boot_count"]), (NO_FAULT, boot),
+                 "no fault, and no boot that was none")
+    vm.execute("system_reset")
+    tap.ok(wait_for(lambda: vm.status()["boot_count"] > boot), "a reset afterwards is a boot")
+    tap.is_equal(vm.device_words(), first, "and the firmware finds the device where it was")
+    time.sleep(2)
+    tap.ok(vm.ram()[0] > 0, "with the guest's RAM")
+    # A reboot that comes while nobody serves: QEMU would abort.
+    vm.execute("stop")
+    tap.ok(killed(vm), "killed while the VM is paused")
+    tap.ok(wait_for(lambda: service.stderr().count("has the new device") == 2), "replaced again")
+    tap.is_equal(vm.running(), "paused", "a paused VM stays paused")
+    vm.execute("cont")
+    boot = vm.status()["boot_count"]
+    os.kill(vm.status()["device"], signal.SIGKILL)
+    time.sleep(0.3)  # the guard is set within milliseconds, the guest is asked for 3 s
+    vm.execute("system_reset")
+    tap.ok(wait_for(lambda: service.stderr().count("has the new device") == 3),
+           "a reset while the guest is asked to let go: replaced", service.stderr())
+    vm.control.close()
+    vm.control = vm.connect()
+    tap.ok(wait_for(lambda: vm.status()["boot_count"] > boot and vm.running() == "running"),
+           "and carried out", vm.status())
+    tap.is_equal(vm.device_words(), first, "the device is there")
+    ended(tap, vm, service, "replaced")
+
+
 def check_kvm(tap, service, qemu):
     if not os.path.exists("/dev/kvm"):
         tap.skip("no /dev/kvm", "the later QEMU with x-pci-proxy-dev under KVM")
@@ -209,7 +266,7 @@ def main():
         shutil.rmtree(folder)
         tap.skip_all(str(why))
     tap.note(f"QEMU {'.'.join(map(str, later_qemu.version(qemu)))}")
-    for check in (check_firmware, check_private, check_past, check_kvm):
+    for check in (check_firmware, check_private, check_past, check_replaced, check_kvm):
         if len(sys.argv) > 1 and check.__name__ not in sys.argv[1:]:
             continue
         failed = tap.failed
