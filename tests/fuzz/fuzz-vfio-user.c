@@ -101,6 +101,20 @@ static uint32_t model_message(Model *model, uint16_t command, const uint8_t *pay
     return UINT32_MAX;
 }
 
+/* Is the range in one of the regions, and at its place in the file? */
+static bool shown(const GuestRam *ram, const MonattRamRegion *range)
+{
+    for (size_t i = 0; i < ram->count; i++) {
+        const MonattRamRegion *region = &ram->regions[i];
+        uint64_t inside = range->guest_physical - region->guest_physical;
+        if (range->guest_physical >= region->guest_physical && inside < region->size &&
+            range->size <= region->size - inside && region->offset + inside == range->offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_memory(const Model *model, const GuestRam *ram)
 {
     uint64_t pages = 0;
@@ -120,6 +134,7 @@ static void check_memory(const Model *model, const GuestRam *ram)
     }
     for (size_t i = 0; i < model->count; i++) {
         wanted += model->ranges[i].size >> 12;
+        require(model->lost || ram->hidden > 0 || shown(ram, &model->ranges[i]));
     }
     require(model->lost || (ram->hidden == 0 ? pages == wanted : pages < wanted));
 }
@@ -184,15 +199,18 @@ static bool message(WireVfioUser *connection, Device *device, Model *model, Mona
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int ram = -1;
-    static int next = -1;
+    static int next[2];
     MonattReader r;
     WireVfioUser connection;
     Model model = {0};
     Device *device = wire_fresh_device();
     if (ram < 0) {
         ram = memfd_create("ram", MFD_CLOEXEC);
-        next = dup(ram);
-        require(ram >= 0 && next >= 0);
+        next[0] = dup(ram);
+        next[1] = dup(ram);
+        require(ram >= 0 && next[0] >= 0 && next[1] >= 0);
+        close(next[0]);
+        close(next[1]);
     }
     guest_ram_clear(&device->ram);
     guest_ram_init(&device->ram);
@@ -207,8 +225,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wire_vfio_user_clear(&connection);
     guest_ram_clear(&device->ram);
     /* Descriptors are given out lowest first: one that leaked would be in the way. */
-    close(next);
-    int lowest = dup(ram);
-    require(lowest == next);
+    int lowest[2] = {dup(ram), dup(ram)};
+    require(lowest[0] == next[0] && lowest[1] == next[1]);
+    close(lowest[0]);
+    close(lowest[1]);
     return 0;
 }
