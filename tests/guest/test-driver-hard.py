@@ -14,11 +14,13 @@ import secrets
 import signal
 import struct
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import driver_module  # noqa: E402
 import guest as guest_library  # noqa: E402
+import later_qemu  # noqa: E402
 import paths  # noqa: E402
 from driver_guest import (CLIENT, ERR_LOCALITY, EXTEND, SIZES, boot, client, files_of,  # noqa: E402
                           host_values, info, recount, write_file)
@@ -188,6 +190,37 @@ def check_lying_device(tap, guest):
     ram.bytes.close()
 
 
+def check_device_restart(tap, guest):
+    """The device's process is killed in the middle of a batch; another one goes on."""
+    guest.run(f"/driver-client extend 2 {MANY} 4096 >/tmp/o2 2>&1 & echo started")
+    records = guest.device.status()["records"]
+    wait_for(lambda: guest.device.status()["records"] > records + 2000, "extends under way")
+    pid = guest.device.status()["device"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: device_of(guest) not in (None, pid), "another device process")
+    wait_for(lambda: guest.run("cat /tmp/o2").text, "the end of the extends", 120)
+    text = guest.run("cat /tmp/o2").text
+    tap.contains(text, f"good {MANY} ordered 1", f"a device killed under {MANY} extends: each is done")
+    recounted(tap, guest, 2, MANY, "none is lost, none is done twice")
+    tap.is_equal(files_of(guest), host_values(guest), "the files are right after it")
+    wait_for(lambda: wants(guest, FEATURE_RING | FEATURE_SHADOW), "ring and shadow page", 30)
+    tap.is_equal(mapped_register(guest, 2), host_values(guest)["mr2:sha256"],
+                 "and the shadow page is kept up to date")
+
+
+def device_of(guest):
+    """The device's process, or None while there is none."""
+    try:
+        return guest.device.status()["device"]
+    except (OSError, EOFError):
+        return None
+
+
+def mapped_register(guest, index):
+    page = bytes.fromhex(client(guest, "mapped").text)
+    return page[0x100 + index * 0x60:][:32]
+
+
 def check_sleep(tap, guest):
     before = host_values(guest)
     guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
@@ -235,6 +268,26 @@ def check_iommu(tap, kernel):
         tap.is_equal(files_of(guest), host_values(guest), "behind an IOMMU: the files are right")
 
 
+def check_vfio_user(tap, kernel, folder):
+    """QEMU's other wire: the same driver, and a device that comes back after its process died."""
+    try:
+        qemu = later_qemu.program(folder)
+    except later_qemu.Missing as error:
+        tap.skip(str(error), "the driver on a vfio-user device")
+        return
+    how = f"QEMU {'.'.join(map(str, later_qemu.version(qemu)))}, vfio-user"
+    with boot(kernel, vcpus=2, launcher=["--monatt-no-plugin", "--monatt-qemu", qemu]) as guest:
+        if not tap.ok(wants(guest, FEATURE_RING | FEATURE_SHADOW), f"{how}: ring and shadow page",
+                      guest.console()):
+            return
+        guest.run("for i in 2 3; do /driver-client extend $i 2000 7 & done; wait", seconds=600)
+        recounted(tap, guest, 2, 2000, f"{how}: two programs at once, the one")
+        recounted(tap, guest, 3, 2000, f"{how}: and the other")
+        tap.is_equal(files_of(guest), host_values(guest), f"{how}: the files are right")
+        check_master_off(tap, guest)
+        check_clean(tap, guest, how)
+
+
 def check_kexec(tap, kernel):
     """The old kernel's ring must not be written once the memory is another kernel's."""
     inner = guest_library.initramfs([f"{CLIENT}:/driver-client"])
@@ -271,6 +324,7 @@ def main():
             check_killed_client(tap, guest)
             check_master_off(tap, guest)
             check_lying_device(tap, guest)
+            check_device_restart(tap, guest)
             check_sleep(tap, guest)
             check_lockdown(tap, guest)
             check_clean(tap, guest, "all of this")
@@ -278,6 +332,8 @@ def main():
         check_bus_reset(tap, kernel)
     with tap:
         check_iommu(tap, kernel)
+    with tap, tempfile.TemporaryDirectory(prefix="mg-", dir="/tmp") as folder:
+        check_vfio_user(tap, kernel, folder)
     with tap:
         check_kexec(tap, kernel)
     return tap.done()

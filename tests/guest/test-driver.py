@@ -176,11 +176,15 @@ def check_rebind(tap, guest, device, shadow):
 def check_device_lost(tap, guest):
     guest.run("rmmod monatt && insmod /monatt.ko")
     pid = guest.device.status()["device"]
-    os.kill(pid, signal.SIGKILL)
+    # The service first: it would start another one.
+    guest.host.service.kill()
+    guest.host.service.wait()
+    if os.path.exists(f"/proc/{pid}"):
+        os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "end of the device")
     result = guest.run(f"cat {FILES}/mr1:sha256", check=False)
     tap.ok(result.status != 0 and "No such device" in result.error_text,
-           "the device's process is killed: a read says ENODEV", result)
+           "the device is gone for good: a read says ENODEV", result)
     result = write_file(guest, "mr1:sha256", bytes(32), check=False)
     tap.ok(result.status != 0 and "No such device" in result.error_text, "so does a write", result)
     for words in ("page", f"one 1 3 {EXTEND}", "list 100", "info"):
