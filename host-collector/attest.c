@@ -427,7 +427,7 @@ static GBytes *run_taken(Attest *a, MonattError *err)
     a->number++;
     GBytes *evidence = NULL;
     bool good = read_keys(a, err);
-    /* A cut of the log (at most one in 10 s) may fall between measurement and quote. */
+    /* A cut of the log (at most one in 2 s) may fall between measurement and quote. */
     for (int i = 0; good && !evidence && i < MEASURE_TRIES; i++) {
         good = measure(a, err) && report(a, err);
         evidence = good ? quote(a, q3, err) : NULL;

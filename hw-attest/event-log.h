@@ -23,7 +23,7 @@ typedef struct EventLogLimits {
 
 #define EVENT_LOG_SEGMENT_BYTES (4u * 1024 * 1024)
 #define EVENT_LOG_SEGMENT_RECORDS 50000u
-#define EVENT_LOG_SEGMENT_INTERVAL_MS 10000u
+#define EVENT_LOG_SEGMENT_INTERVAL_MS 2000u
 
 typedef struct EventLog {
     EventLogLimits limits; /* 0: the defaults above */

@@ -38,7 +38,7 @@ static const char help[] =
     "  --log-segment-bytes N, --log-segment-records N, --log-segment-interval-ms N\n"
     "                     the event log is cut into segments, each begun by a signed checkpoint,\n"
     "                     at so many bytes (4194304) or records (50000), not more often than\n"
-    "                     that (10000)\n"
+    "                     that (2000)\n"
     "  --ready-fd N       write one byte to descriptor N when launchers may connect\n"
     "\n"
     "replay feeds the bytes of a connection (mpqemu's), as in a bug report, to a device of its "
