@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "host-collector/errors.h"
 #include "host-collector/measure.h"
-#include "libmonatt/eventlog/cel.h"
+#include "libmonatt/eventlog/checkpoint.h"
 #include "libmonatt/evidence/jose.h"
 #include "libmonatt/evidence/quote.h"
 
@@ -78,10 +78,38 @@ static void add_range(MonattReportPayload *report, uint8_t index, const LedgerRa
     }
 }
 
+/* What the device has cut off since the last report cannot be part of this one. */
+static bool forget_cut(Attest *a, MonattError *err)
+{
+    int log_fd MONATT_CLEANUP_CLOSE = -1;
+    uint64_t bytes;
+    uint64_t records;
+    gsize size;
+    MonattCheckpoint checkpoint;
+    if (!monatt_device_log(a->vm->control, &log_fd, &bytes, &records, err)) {
+        return false;
+    }
+    g_autoptr(GBytes) start = vm_read_log(log_fd, MIN(bytes, MONATT_CHECKPOINT_MAXIMUM), err);
+    const void *data = start ? g_bytes_get_data(start, &size) : NULL;
+    if (!start) {
+        return false;
+    }
+    if (monatt_checkpoint_is_there(data, size)) {
+        if (!monatt_checkpoint_parse(data, size, &checkpoint, err)) {
+            return false;
+        }
+        ledger_forget_before(&a->vm->ledger, checkpoint.records);
+    }
+    return true;
+}
+
 static bool measure(Attest *a, MonattError *err)
 {
     static const LedgerRange none = {.first = 1, .last = 0};
     uint32_t wanted = a->measurements;
+    if (!forget_cut(a, err)) {
+        return false;
+    }
     if ((wanted & MONATT_MEASURE_PLUGIN) && !measure_plugin_drain(a->vm, true, err)) {
         return false;
     }

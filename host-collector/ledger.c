@@ -107,6 +107,22 @@ bool ledger_scan(Ledger *ledger, const void *log, size_t size, MonattError *err)
     return !failed;
 }
 
+static void cut(LedgerRange *range, uint64_t first)
+{
+    if (range->first <= range->last && range->first < first) {
+        range->first = first;
+        if (range->last < first) {
+            *range = none;
+        }
+    }
+}
+
+void ledger_forget_before(Ledger *ledger, uint64_t first)
+{
+    cut(&ledger->plugin, first);
+    cut(&ledger->tasks, first);
+}
+
 bool ledger_check_log(const Ledger *ledger, const void *log, size_t size, uint64_t *ret_first,
                       MonattError *err)
 {

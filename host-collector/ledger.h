@@ -35,6 +35,8 @@ void ledger_init(Ledger *ledger);
 void ledger_note(Ledger *ledger, uint8_t index, uint16_t type, uint64_t number, uint64_t t1_ns);
 /* The present segment of a boot's log (docs/formats/event-log.md); what guests wrote is skipped. */
 bool ledger_scan(Ledger *ledger, const void *log, size_t size, MonattError *err) MONATT_MUST_CHECK;
+/* The log was cut: what was measured before this record is in no evidence any more. */
+void ledger_forget_before(Ledger *ledger, uint64_t first);
 /*
  * A log that evidence is to be made of: *ret_first is the first record that stands in it, 0 without
  * a checkpoint.  FAULT: checkpoint and log show fewer findings than were recorded.
