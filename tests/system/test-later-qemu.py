@@ -7,6 +7,7 @@ QEMU does to the VM's past: a migration is cancelled, a snapshot that is loaded 
 next reset.  A Linux guest gets a verdict by what the device saw of its RAM.  Under KVM the same
 QEMU with either device, SeaBIOS only.
 """
+import hashlib
 import os
 import re
 import shutil
@@ -230,6 +231,28 @@ def check_kvm(tap, service, qemu):
         ended(tap, vm, service, f"KVM, {wire}")
 
 
+def service_log(host):
+    with open(host.log("attach"), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def check_replaced_guest(tap, host, guest):
+    """kill -9 of the device under Linux, which lets the dead one go and takes the new one."""
+    digest = hashlib.sha256(b"a measurement").hexdigest()
+    guest.run(f"monatt-guest extend 1 {digest}")
+    before = guest.run("monatt-guest read 1").text
+    os.kill(guest.device.status()["device"], signal.SIGKILL)
+    tap.ok(wait_for(lambda: "has the new device" in service_log(host)),
+           "killed under Linux: it takes another one", service_log(host))
+    text = wait_for(lambda: guest.run("monatt-guest read 1", check=False).text)
+    tap.is_equal(text, before, "whose registers are what they were")
+    guest.run(f"monatt-guest extend 1 {digest}")
+    tap.ok(guest.run("monatt-guest read 1").text != before, "and can be extended")
+    status = guest.device.status()
+    tap.is_equal((status["boot_count"], status["paused"], status["fault"]), (1, 0, NO_FAULT),
+                 "without a reboot, and Linux let the dead one go by itself: never stopped")
+
+
 def check_guest(tap, qemu):
     """Evidence of a Linux guest whose device is behind vfio-user, clean and with a hidden process."""
     why = guest_library.missing() or paths.missing(paths.COLLECTORD, paths.WORKER, paths.MONATT,
@@ -244,14 +267,20 @@ def check_guest(tap, qemu):
         tap.is_equal(result.status, HEALTHY, "a clean Linux guest over vfio-user: healthy")
         for name in ("startup-integrity", "runtime-integrity"):
             tap.ok(re.search(rf"(?m)^{name}\s+healthy\b", result.text), f"{name} is healthy", result)
+        check_replaced_guest(tap, host, guest)
+        result = host.verify(*host.attest(guest.name), reference)
+        tap.is_equal(result.status, HEALTHY, "and the VM is healthy as before")
         pid = guest.spawn("sleep 1000")
         guest.mutate("hide", str(pid), "--from", "list+idr")
         result = host.verify(*host.attest(guest.name), reference)
         tap.ok(result.status == COMPROMISED and f"process {pid} (sleep)" in result.text,
                "a hidden process is found in the RAM that came over vfio-user, and named", result)
-        guest.mutate("unhide", str(pid))
+        before = guest.run("monatt-guest read 1").text
+        guest.reboot()
+        tap.ok(guest.run("monatt-guest read 1").text not in ("", before),
+               "the guest reboots, and its registers are fresh")
         result = host.verify(*host.attest(guest.name), reference)
-        tap.is_equal(result.status, HEALTHY, "put back: healthy")
+        tap.is_equal(result.status, HEALTHY, "and is healthy")
 
 
 def main():
