@@ -248,10 +248,25 @@ def check_disk_full(tap, host, ask):
 
 
 def check_device(tap, ask, vm):
-    vm.kill_device()
+    """Killed by anybody: the boot, its reports and their chain go on.  By its sandbox: gone."""
+    before = Evidence(again(ask).body)
+    for number in (signal.SIGKILL, signal.SIGSEGV):
+        device = vm.status()["device"]
+        os.kill(device, number)
+        answer = again(ask)
+        tap.is_equal(answer.status, 200, f"device ended by signal {number}: evidence is made")
+        after = Evidence(answer.body)
+        vm.control.close()
+        vm.control = vm.connect()
+        tap.ok(vm.status()["device"] != device, "by its next process")
+        tap.is_equal((after.claims["bootseed"], after.claims["n"]),
+                     (before.claims["bootseed"], before.claims["n"] + 1), "in the same boot, the next one")
+        tap.is_equal(decode(after.claims["prev"]), before.q3, "the chain has no gap")
+        before = after
+    vm.kill_device(signal.SIGSYS)
     answer = ask.attest("fake")
     tap.ok(answer.status in (404, 500) and answer.error["message"],
-           "device killed: no evidence", answer)
+           "device killed by its sandbox: no evidence", answer)
     wait_for(lambda: ask.get("/v1/vms").json()["vms"] == [], "the VM leaves the list")
     answer = ask.get("/v1/vms/fake/reports")
     tap.ok(answer.status == 200 and answer.json()["reports"], "its reports stay")

@@ -165,11 +165,26 @@ def parent_is_gone(pid):
         return False
 
 
+def check_restart(tap, host, guest, reference):
+    """The guest's extend is in the next process's register, and the VM is as healthy as before."""
+    guest.run("monatt-guest extend 1 --file /init")
+    device = guest.device.status()["device"]
+    kill(device)
+    alive(tap, guest, "device killed under its service")
+    read = guest.run("monatt-guest read 1")
+    tap.ok(guest.device.registers()[1][0].hex() in read.text, "the guest reads what the log says", read)
+    guest.run("monatt-guest extend 1 --file /init")
+    result = judge(host, guest, reference)
+    tap.is_equal(result.status, HEALTHY, "device killed under its service: healthy as before")
+    if result.status != HEALTHY:
+        tap.note(result)
+    tap.ok(guest.device.status()["device"] != device, "by another process")
+
+
 def check_tpm(tap, host, guest, reference):
-    tpm = [pid for pid, words in processes(f"{host.run}/vm/{guest.vid}").items()
-           if words.startswith(("swtpm", "/usr/bin/swtpm"))]
-    tap.is_equal(len(tpm), 1, "the device has one swtpm")
-    kill(tpm[0])
+    tpm = guest.device.swtpm()
+    tap.ok(tpm, "the device has its swtpm")
+    kill(tpm)
     guest.run("monatt-guest extend 1 --file /init", check=False)
     result = host.monatt("vm", "attest", guest.name, "--output", f"{host.folder}/no.jws", check=False)
     tap.ok(result.status == FAILED and result.error_text and
@@ -198,6 +213,7 @@ def check_service(tap, host, guest, reference):
 
 
 def check_device(tap, host, guest):
+    """Its service was killed and started again, so nobody goes on for it."""
     kill(guest.device.status()["device"])
     alive(tap, guest, "device killed")
     result = host.monatt("vm", "attest", guest.name, "--output", f"{host.folder}/no.jws", check=False)
@@ -228,6 +244,7 @@ def main():
             reference = host.learn(guest.name)
             check_worker(tap, host, guest, reference)
             check_collector(tap, host, guest, reference)
+            check_restart(tap, host, guest, reference)
             check_tpm(tap, host, guest, reference)
             check_service(tap, host, guest, reference)
             check_device(tap, host, guest)

@@ -95,12 +95,45 @@ def check_qemu_ends(tap, service):
             vm.close()
 
 
-def check_device_dies(tap, service):
+def check_device_goes_on(tap, service):
+    """Killed at any moment, also in the middle of a reset: another process, the VM as it was."""
     for moment in MOMENTS:
         name = f"device killed, {moment.__name__}"
         vm = LaunchedVm(service)
         moment(vm)
+        before = vm.status()
         vm.kill_device()
+        vm.control.close()
+        vm.control = vm.connect()
+        after = vm.wait_status(lambda s: not s["pending"])
+        tap.ok(after["device"] != before["device"], f"{name}: another process goes on")
+        tap.is_equal(after["fault"], 0, f"{name}: without a fault")
+        if moment is not in_reset:
+            tap.is_equal((after["seed"], after["boot_count"]), (before["seed"], before["boot_count"]),
+                         f"{name}: in the same boot")
+        tap.is_equal(vm.running(), "paused" if moment is paused else "running",
+                     f"{name}: QEMU goes on")
+        tap.is_equal(after["stopped"], int(moment is paused), f"{name}: the device knows whether it is paused")
+        tap.ok(wait_for(lambda vm=vm: quotes(vm)), f"{name}: it quotes")
+        if moment is paused:
+            vm.execute("cont")
+            vm.wait_status(lambda s: not s["stopped"])
+        before = vm.status()
+        vm.execute("system_reset")
+        after = vm.wait_status(lambda s, b=before: s["seed"] != b["seed"] and not s["pending"])
+        tap.is_equal((after["records"], after["fault"]), (0, 0), f"{name}: a reset is a reset")
+        vm.quit()
+        tap.is_equal(vm.process.wait(30), 0, f"{name}: QEMU ends as always")
+        nothing_left(tap, service, name)
+        vm.close()
+
+
+def check_device_dies(tap, service):
+    for moment in MOMENTS:
+        name = f"device killed by its sandbox, {moment.__name__}"
+        vm = LaunchedVm(service)
+        moment(vm)
+        vm.kill_device(signal.SIGSYS)
         tap.ok(wait_for(lambda vm=vm: not os.path.exists(vm.folder)),
                f"{name}: its run folder goes while QEMU lives")
         tap.is_equal(vm.running(), "paused" if moment is paused else "running",
@@ -211,7 +244,7 @@ def check_many(tap, service):
     devices = {vm.status()["device"] for vm in vms}
     tap.is_equal(len(devices), 4, "four VMs, four devices")
     vms[0].process.kill()
-    vms[1].kill_device()
+    vms[1].kill_device(signal.SIGSYS)
     os.kill(vms[2].swtpm(), signal.SIGKILL)
     tap.is_equal((vms[3].running(), vms[3].status()["fault"]), ("running", 0),
                  "others' deaths are not this VM's")
