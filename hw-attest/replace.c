@@ -273,7 +273,7 @@ static ReplaceResult swap(Work *work, MonattError *err)
     ReplaceResult result = unplug(work, runs, &stopped, err);
     if (result == REPLACE_DONE &&
         !ask(work, "device_add", replace_device_words(REPLACE_PORT, work->replace->path),
-             PLUG_MS)) {
+             or_else(work->replace->plug_ms, PLUG_MS))) {
         monatt_error_set(err, MONATT_ERROR_PEER, "replacement: device_add: %s", work->answer);
         result = work->closed ? REPLACE_NEVER : REPLACE_LATER;
     }

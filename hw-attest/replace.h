@@ -33,6 +33,7 @@ typedef struct Replace {
     /* 0: the usual ones, in milliseconds; tests shorten them. */
     unsigned answer_ms; /* for QEMU to answer a command */
     unsigned guest_ms;  /* for the guest to let the device go by itself */
+    unsigned plug_ms;   /* for QEMU to speak with the new device */
 } Replace;
 
 typedef enum ReplaceResult {
