@@ -72,12 +72,17 @@ static void fault(Ring *ring, uint32_t error)
     ring->kept.error = error;
 }
 
+static void write_synced(Device *device)
+{
+    device->ring.synced = device->pipe->synced;
+    guest_window_store64(&device->ring.window, MONATT_RING_RECORDS_SYNCED, device->ring.synced);
+}
+
 static void write_counts(Device *device)
 {
     Ring *ring = &device->ring;
-    ring->synced = device->pipe->synced;
     guest_window_store64(&ring->window, MONATT_RING_RECORDS, device->pipe->enqueued);
-    guest_window_store64(&ring->window, MONATT_RING_RECORDS_SYNCED, ring->synced);
+    write_synced(device);
     guest_window_store32(&ring->window, MONATT_RING_CONSUMED, ring->kept.consumed);
 }
 
@@ -349,7 +354,7 @@ static void sleep_idle(Device *device)
             break;
         }
         if (ring->synced != device->pipe->synced) {
-            write_counts(device);
+            write_synced(device);
             timeout = SYNC_FIRST_MS;
         } else if (timeout < SYNC_MAXIMUM_MS) {
             timeout *= 2;

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """payload_vm.py: a stock QEMU on an attest device, with tests/device/payload as its only program.
 
-32 bits, no paging: it runs under every KVM, and under TCG.
+32 bits, no paging: it runs under every KVM, and under TCG.  With a tree of suite-tree's it is that
+tree's QEMU and vfio-user on a root port.
 """
 import json
 import os
 import socket
-import struct
 import subprocess
 import uuid
 
 import paths
-from device_client import ATTACH, Vm, call, text
+from qemu_vm import QemuVm
 
 MEMORY_MB = 64
 SOURCES = ("start.S", "interrupts.c", "payload.c")
@@ -40,37 +40,37 @@ def kvm_missing():
         return f"/dev/kvm: {error.strerror}"
 
 
-class PayloadVm(Vm):
-    def __init__(self, service, payload, accelerator, machine="pc", seconds=60):
+class PayloadVm(QemuVm):
+    def __init__(self, service, payload, accelerator, machine="pc", tree=None, seconds=300):
         self.vid = uuid.uuid4()
         self.folder = f"{service.run}/vm/{self.vid}"
         self.state = f"{service.state}/vm/{self.vid}"
+        self.service = service
         monitor, theirs = socket.socketpair()
         self.port, port = socket.socketpair()
-        attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        attach.settimeout(30)
-        attach.connect(service.run + "/attach.sock")
-        _, fds = call(attach, ATTACH, self.vid.bytes + text("payload") +
-                      struct.pack(">BBBBII", 2 if accelerator == "kvm" else 1, 0, 0, 0, 1, 0),
-                      [theirs.fileno()])
-        attach.close()
+        fds, path = self.attach("payload", 1 if tree else 0, theirs, 2 if accelerator == "kvm" else 1)
         theirs.close()
         bus = "pcie.0" if machine == "q35" else "pci.0"
+        words, device = [paths.QEMU], ["-device", f"x-pci-proxy-dev,id=monatt0,bus={bus},fd={(fds or [0])[0]}"]
+        if tree:
+            words = [paths.source("tests", "lib", "suite-run"), tree, paths.QEMU]
+            device = ["-device", "pcie-root-port,id=monatt-port,bus=pcie.0,chassis=1,slot=1",
+                      "-device", json.dumps(self.vfio_device(path))]
         with open(service.folder + "/qemu-stderr", "ab") as stderr:
             self.process = subprocess.Popen(
-                [paths.QEMU, "-accel", accelerator, "-cpu", "qemu64", "-nodefaults", "-display", "none",
+                [*words, "-accel", accelerator, "-cpu", "qemu64", "-nodefaults", "-display", "none",
                  "-m", str(MEMORY_MB), "-machine", machine + ",memory-backend=ram",
                  "-object", f"memory-backend-memfd,id=ram,size={MEMORY_MB}M,share=on",
                  "-kernel", payload, "-chardev", f"socket,id=s,fd={port.fileno()}",
                  "-serial", "chardev:s",
                  "-chardev", f"socket,id=q1,fd={monitor.fileno()}", "-mon", "chardev=q1,mode=control",
-                 "-device", f"x-pci-proxy-dev,id=monatt0,bus={bus},fd={fds[0]}"],
-                pass_fds=[monitor.fileno(), port.fileno(), fds[0]], stdin=subprocess.DEVNULL,
+                 *device],
+                pass_fds=[monitor.fileno(), port.fileno(), *fds], stdin=subprocess.DEVNULL,
                 stdout=stderr, stderr=stderr)
         for sock in (monitor, port):
             sock.close()
-        os.close(fds[0])
-        self.service = service
+        for fd in fds:
+            os.close(fd)
         self.ring = None
         self.port.settimeout(seconds)
         self.answers = self.port.makefile("r", encoding="ascii", errors="replace")

@@ -99,13 +99,15 @@ class QemuVm(Vm):
         self.execute("qmp_capabilities")
         self.address = self.wait_ready()
 
-    def attach(self, name, wire, monitor):
-        """What the launcher asks for; descriptors, and the path of vfio-user's socket."""
+    def attach(self, name, wire, monitor, accelerator=1):
+        """What the launcher asks for; descriptors, and the path of vfio-user's socket.
+
+        accelerator: 1 TCG, 2 KVM."""
         attach = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         attach.settimeout(30)
         attach.connect(self.service.run + "/attach.sock")
         answer, fds = call(attach, ATTACH, self.vid.bytes + text(name) +
-                           struct.pack(">BBBBII", 1, 0, wire, 0, 1, 0), [monitor.fileno()])
+                           struct.pack(">BBBBII", accelerator, 0, wire, 0, 1, 0), [monitor.fileno()])
         attach.close()
         return fds, answer[10:].decode()
 

@@ -72,7 +72,8 @@ class Ring:
         return self.vm.read(BAR0 + RING_CONTROL)
 
     def on(self):
-        """A new ring: header zero."""
+        """A new ring: header zero, which only one that is off stays."""
+        self.control(0)
         self.memory.bytes[self.offset:self.offset + HEADER] = bytes(HEADER)
         self.produced = 0
         self.configure()

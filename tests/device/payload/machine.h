@@ -100,7 +100,7 @@ static inline uint32_t next_number(const char **text)
     return value;
 }
 
-/* PCI configuration mechanism 1, bus 0. */
+/* PCI configuration mechanism 1; slot: 32 × bus + device. */
 static inline uint32_t pci_read(uint32_t slot, uint32_t offset)
 {
     out32(0xcf8, 0x80000000u | slot << 11 | (offset & 0xfc));

@@ -15,6 +15,7 @@
 #include "machine.h"
 
 #define SLOTS 16u
+#define BUSES 4 /* a slot number counts on through buses */
 #define COMMAND 4
 #define MEMORY 2u
 #define BUS_MASTER 4u
@@ -68,6 +69,7 @@ void interrupt_handler(uint32_t line)
 
 static uint32_t ring_on(void)
 {
+    wr(MONATT_REG_RING_CONTROL, 0); /* or the device writes into the header that is cleared */
     for (uint32_t i = 0; i < MONATT_RING_HEADER_SIZE; i++) {
         ring[i] = 0;
     }
@@ -310,7 +312,7 @@ static void do_hostile(uint32_t count, uint32_t seed)
 
 static bool find_device(void)
 {
-    for (slot_of_device = 0; slot_of_device < 32; slot_of_device++) {
+    for (slot_of_device = 0; slot_of_device < BUSES * 32; slot_of_device++) {
         if (pci_read(slot_of_device, 0) ==
             ((uint32_t)MONATT_PCI_DEVICE << 16 | MONATT_PCI_VENDOR)) {
             bar0 = (volatile uint8_t *)(uintptr_t)(pci_read(slot_of_device, 0x10) & ~15u);
