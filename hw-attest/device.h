@@ -93,6 +93,7 @@ typedef struct Device {
     bool resetting; /* the tpm thread makes a new boot: extends answer busy */
     bool ending;    /* the wire closed */
     bool tpm_gone;
+    bool tpm_ended; /* after `ending`: swtpm was told, if it could be */
     bool tpm_differs;
     bool recovery_failed; /* what the last device process left does not fit together */
     bool log_failed;

@@ -318,6 +318,7 @@ static bool answer_link(Service *service, ServiceVm *vm, MonattControlMessage *m
         return give_folders(service, vm, message->payload, folders, err);
     }
     if (message->type == VM_LINK_SWTPM && vm->has_folders) {
+        keeper_shut_tpm_down(&vm->keeper);
         end_swtpm(vm);
         vm->swtpm =
             service_start_swtpm(&service->options->vm, &vm->user, vm->vid, &service->old_mask);

@@ -461,5 +461,14 @@ void tpm_backend_run(TpmBackend *tpm, Device *device)
             (void)device_wait_until(device, device_now_ms() + IDLE_CHECK_MS);
         }
     }
+    bool orderly = tpm->esys && !device->tpm_gone;
+    pthread_mutex_unlock(&device->lock);
+    if (orderly) {
+        /* What a TPM is not told of counts as a power failure at its next start. */
+        (void)Esys_Shutdown(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_SU_CLEAR);
+    }
+    pthread_mutex_lock(&device->lock);
+    device->tpm_ended = true;
+    pthread_cond_broadcast(&device->changed);
     pthread_mutex_unlock(&device->lock);
 }

@@ -26,6 +26,7 @@
 
 #define REQUEST_TIMEOUT_MS 10000 /* a launcher that connects and says nothing */
 #define LINK_TIMEOUT_MS 10000
+#define TPM_END_MS 1000    /* for TPM2_Shutdown; a swtpm that is stopped does not hold up more */
 #define QEMU_WAIT_MS 60000 /* a launcher's QEMU on a loaded host, from the answer to its device */
 #define LOCK_WAIT_MS 1000  /* a VM started again at once: its last device is on its way out */
 
@@ -375,6 +376,9 @@ static void end_threads(Vm *vm)
     device->ending = true;
     device_post(device, MONATT_EVENT_ENDED, 0);
     ring_wake(device);
+    int64_t until = device_now_ms() + TPM_END_MS;
+    while (!device->tpm_ended && device_wait_until(device, until)) {
+    }
     pthread_mutex_unlock(&device->lock);
     const uint64_t one = 1;
     ssize_t written = write(vm->end_fd, &one, sizeof(one));

@@ -348,6 +348,58 @@ def flip(path):
         file.write(bytes([byte ^ 1]))
 
 
+def tpm_command(vm, command):
+    """The answer's parameters, on the device's connection; nothing is under way there."""
+    with device_tpm.borrow(device_pid(vm), "/proc/self/fd/10/tpm.sock") as tpm:
+        tpm.sendall(command)
+        answer = tpm.recv(4096)
+    assert answer[6:10] == bytes(4), answer.hex()
+    return answer[10:]
+
+
+def was_orderly(vm):
+    """TPM2_ReadClock: time, clock, resetCount, restartCount, safe."""
+    return tpm_command(vm, bytes.fromhex("80010000000a00000181"))[24] == 1
+
+
+def lockout_counter(vm):
+    """TPM2_GetCapability of TPM_PT_LOCKOUT_COUNTER."""
+    answer = tpm_command(vm, bytes.fromhex("8001000000160000017a000000060000020e00000001"))
+    assert answer[9:13] == bytes.fromhex("0000020e"), answer.hex()
+    return struct.unpack(">I", answer[13:17])[0]
+
+
+def check_ends(tap, service):
+    """TPM2_Shutdown on each way that we go; and what a TPM that never got it makes of that."""
+    vm = service.attach(name="ends")
+    vid = vm.vid
+    again = lambda: service.attach(name="ends", vid=vid)  # noqa: E731
+    tap.is_equal(lockout_counter(vm), 0, "ends: a new TPM counts no failed tries")
+    vm.close()
+    vm = again()
+    tap.ok(was_orderly(vm), "ends: the VM's end is told to its TPM")
+    vm.kill_device(signal.SIGSYS)
+    vm.close()
+    vm = again()
+    tap.ok(was_orderly(vm), "ends: so is that of a device that is given up, by its service")
+    kill(vm)
+    vm.guest_extend(1, *digests(b"x"))
+    vm.wait_status(lambda s: s["synced"] == 1)
+    vm.close()
+    vm = again()
+    tap.ok(was_orderly(vm), "ends: and the end after a restart")
+    for _ in range(40):
+        os.kill(vm.swtpm(), signal.SIGKILL)
+        vm.close()
+        vm = again()
+        if was_orderly(vm):
+            tap.ok(False, "ends: a killed swtpm had no orderly end")
+    tap.is_equal(lockout_counter(vm), 0, "ends: 40 disorderly ones count as no failed try")
+    vm.guest_extend(1, *digests(b"x"))
+    tap.is_equal(vm.quote(SHA256, b"n")[3], 1, "ends: and the TPM quotes")
+    vm.close()
+
+
 def extend_pcr(tpm, index):
     """TPM2_PCR_Extend with an empty password, SHA-256 only."""
     body = struct.pack(">I", index) + struct.pack(">IIHBH", 9, 0x40000009, 0, 0, 0) + \
@@ -370,7 +422,7 @@ def main():
             check_ring(tap, folder)
         service = Service(paths.HW_ATTEST, options=("--restarts", "1000"))
         for check, arguments in ((check_memory, ()), (check_monitor, ()), (check_stopped_tpm, (folder,)),
-                                 (check_differences, ())):
+                                 (check_differences, ()), (check_ends, ())):
             with tap:
                 check(tap, service, *arguments)
         if tap.failed:
