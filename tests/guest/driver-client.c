@@ -304,6 +304,89 @@ static int wrong(void)
     return 0;
 }
 
+static uint32_t chance(uint32_t below)
+{
+    static uint64_t state;
+    if (state == 0) {
+        state = below * 2862933555777941757u + 1; /* the first call gives the seed */
+        return 0;
+    }
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 32) % below;
+}
+
+/* Half of the numbers are such as a driver expects. */
+static uint32_t number(void)
+{
+    static const uint32_t likely[] = {0, 1, 2, 3, 16, 24, 64, 256, 1024, 1025, 1128, 65536, 65537};
+    return chance(2) ? likely[chance(sizeof(likely) / sizeof(*likely))] : chance(UINT32_MAX);
+}
+
+static void fuzz_slots(struct monatt_slot *slots, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        slots[i].operation = chance(64) ? 1 + chance(2) : number();
+        slots[i].index = chance(8) ? chance(26) : number();
+        slots[i].banks = chance(8) ? chance(5) : number();
+        slots[i].content_size = chance(64) ? chance(1025) : number();
+        slots[i].reserved = chance(1024) ? 0 : number();
+        slots[i].sha256[0] = slots[i].sha384[0] = (uint8_t)chance(256);
+    }
+}
+
+static int fuzz(unsigned seed, unsigned count)
+{
+    static const unsigned long known[] = {MONATT_IOC_INFO, MONATT_IOC_SUBMIT, MONATT_IOC_LIST};
+    enum { SLOTS = 300 };
+    struct monatt_slot *slots = calloc(SLOTS, sizeof(*slots));
+    uint32_t words[64];
+    unsigned good = 0;
+    if (!slots) {
+        return fail("calloc");
+    }
+    chance(seed);
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned at = 0; at < sizeof(words) / sizeof(*words); at++) {
+            words[at] = number();
+        }
+        if (chance(4)) {
+            uint64_t pointer = (uintptr_t)slots;
+            memcpy(words, &pointer, sizeof(pointer));
+        }
+        fuzz_slots(slots, 1 + chance(16));
+        struct monatt_submit call = {.slots = (uintptr_t)slots,
+                                     .count = chance(8) ? 1 + chance(SLOTS) : number(),
+                                     .slot_size = chance(16) ? sizeof(*slots) : number()};
+        switch (chance(5)) {
+        case 0:
+            good += ioctl(device, known[chance(3)], words) == 0;
+            break;
+        case 1:
+            ioctl(device, chance(UINT32_MAX), words);
+            break;
+        case 2:
+            good += write(device, slots, chance(SLOTS * sizeof(*slots))) > 0;
+            good += write(device, slots, sizeof(*slots)) > 0;
+            break;
+        case 3: {
+            void *page = mmap(NULL, (1 + chance(3)) * PAGE, PROT_READ, MAP_SHARED, device,
+                              (off_t)chance(3) * PAGE);
+            if (page != MAP_FAILED) {
+                munmap(page, PAGE);
+            }
+            break;
+        }
+        default:
+            good += ioctl(device, MONATT_IOC_SUBMIT, &call) == 0;
+        }
+    }
+    printf("calls %u good %u\n", count, good);
+    free(slots);
+    return 0;
+}
+
 static int peek(const char *file, unsigned long offset)
 {
     int fd = open(file, O_RDWR | O_SYNC | O_CLOEXEC);
@@ -371,6 +454,9 @@ int main(int count, char **words)
     }
     if (strcmp(what, "list") == 0) {
         return send_list(numbers[0]);
+    }
+    if (strcmp(what, "fuzz") == 0) {
+        return fuzz(numbers[0], numbers[1]);
     }
     if (strcmp(what, "report") == 0 && count == 4) {
         return report(words[2], words[3]);

@@ -33,6 +33,7 @@ MANY = 30000      # more than the pipe to the TPM takes
 ERR_BUSY = 5
 HEADER_SIZE, SLOT_SIZE, SLOT_SHA256, SLOTS = 0x1000, 0x480, 0x20, 256
 LIES = 24
+WILD = 3000
 
 
 def wants(guest, wanted):
@@ -190,6 +191,23 @@ def check_lying_device(tap, guest):
     ram.bytes.close()
 
 
+def check_wild_calls(tap, guest):
+    """A program with any arguments: what it may do it does, and nothing else happens."""
+    hosts = [value for name, value in host_values(guest).items() if 17 <= number_of(name) <= 22]
+    for seed in (1, 2, 3):
+        result = client(guest, f"fuzz {seed} {WILD}")
+        good = int(result.text.split()[3])
+        tap.ok(good > WILD // 10, f"{WILD} wild calls, seed {seed}: some are right", result)
+    after = host_values(guest)
+    tap.is_equal([value for name, value in after.items() if 17 <= number_of(name) <= 22], hosts,
+                 "wild calls: MR17 to MR22 have not moved")
+    tap.is_equal(files_of(guest), after, "wild calls: files and host agree")
+
+
+def number_of(name):
+    return int(name[2:].split(":")[0])
+
+
 def check_device_restart(tap, guest):
     """The device's process is killed in the middle of a batch; another one goes on."""
     guest.run(f"/driver-client extend 2 {MANY} 4096 >/tmp/o2 2>&1 & echo started")
@@ -285,7 +303,22 @@ def check_vfio_user(tap, kernel, folder):
         recounted(tap, guest, 3, 2000, f"{how}: and the other")
         tap.is_equal(files_of(guest), host_values(guest), f"{how}: the files are right")
         check_master_off(tap, guest)
+        check_replaced(tap, guest, how)
         check_clean(tap, guest, how)
+
+
+def check_replaced(tap, guest, how):
+    """Unlike on mpqemu the guest sees it: its device is unplugged and another one plugged in."""
+    before = host_values(guest)
+    pid = guest.device.status()["device"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: device_of(guest) not in (None, pid) and
+             client(guest, "info", check=False).status == 0, "a new device, with its driver", 90)
+    tap.is_equal((host_values(guest), files_of(guest)), (before, before),
+                 f"{how}: killed and plugged in anew, the registers are as before")
+    wait_for(lambda: wants(guest, FEATURE_RING | FEATURE_SHADOW), "ring and shadow page", 30)
+    client(guest, "extend 5 700 300")
+    recounted(tap, guest, 5, 700, f"{how}: and the driver extends by the new one's ring")
 
 
 def check_kexec(tap, kernel):
@@ -325,6 +358,7 @@ def main():
             check_master_off(tap, guest)
             check_lying_device(tap, guest)
             check_device_restart(tap, guest)
+            check_wild_calls(tap, guest)
             check_sleep(tap, guest)
             check_lockdown(tap, guest)
             check_clean(tap, guest, "all of this")

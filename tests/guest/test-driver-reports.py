@@ -7,8 +7,10 @@ What comes out of outblob is judged by the verifier, with the inblob instead of 
 newer kernels, which have no other test, registers and extends are looked at as well.
 """
 import os
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import driver_module  # noqa: E402
@@ -116,6 +118,30 @@ def check_registers(tap, guest, how):
     tap.ok(client(guest, "mapped").status == 0, f"{how}: the shadow page is mapped")
 
 
+def check_silent_host(tap, host, guest, how):
+    """A collector that stands: who waits can be killed, and the driver can go."""
+    name = info(guest)["pci_name"]
+    os.kill(host.collector.pid, signal.SIGSTOP)
+    try:
+        pid = guest.spawn("/driver-client report 0102 /tmp/never")
+        time.sleep(2)
+        tap.ok(guest.run(f"kill -0 {pid}", check=False).status == 0,
+               f"{how}: a host that does not answer is waited for")
+        client(guest, "extend 8 400 400")
+        guest.run(f"kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do usleep 20000; done")
+        tap.ok(True, f"{how}: extends go on meanwhile, and who waits can be killed")
+        pid = guest.spawn("/driver-client report 0103 /tmp/never")
+        guest.run(f"sleep 1; echo {name} >/sys/bus/pci/drivers/monatt/unbind; "
+                  f"while kill -0 {pid} 2>/dev/null; do usleep 20000; done")
+        tap.ok(True, f"{how}: the driver can be unbound meanwhile")
+    finally:
+        os.kill(host.collector.pid, signal.SIGCONT)
+    guest.run(f"echo {name} >/sys/bus/pci/drivers/monatt/bind")
+    recounted = [recount(bank, 400) for bank in SIZES]
+    tap.is_equal([files_of(guest)[f"mr8:{bank}"] for bank in SIZES], recounted,
+                 f"{how}: and bound anew")
+
+
 def check_gone(tap, guest, how):
     """The driver goes while folders are there: they stay, and say that nobody answers."""
     name = info(guest)["pci_name"]
@@ -135,12 +161,18 @@ def check_kernel(tap, host, kernel, modules, small):
     with boot(kernel, host, modules=modules, memory_mb=384) as guest:
         if small:
             check_report(tap, host, guest, small, how)
+        if not kernel.tree:
+            guest.run("rmmod monatt && insmod /monatt.ko ring=0")
+            check_ioctl(tap, host, guest, f"{how} without ring")
+            guest.run("rmmod monatt && insmod /monatt.ko")
         check_registers(tap, guest, how)
         if small:
             check_too_large(tap, guest, how)
         else:
             check_report(tap, host, guest, small, how)
         check_ioctl(tap, host, guest, how)
+        if not kernel.tree:
+            check_silent_host(tap, host, guest, how)
         check_gone(tap, guest, how)
 
 
