@@ -11,6 +11,7 @@
 #include "libmonatt/eventlog/checkpoint.h"
 #include "libmonatt/evidence/evidence.h"
 #include "libmonatt/evidence/jose.h"
+#include "libmonatt/formats/ima-records.h"
 #include "libmonatt/formats/record-payloads.h"
 #include "verifier/json.h"
 
@@ -109,6 +110,50 @@ static char *describe(const MonattRecord *record)
     return g_strdup_printf("does not decode: %s", err.message);
 }
 
+/* What was measured: the second field of an IMA template's data, by custom the file's name. */
+static void ima_subject(const MonattImaEntryPayload *ima, char *out, size_t capacity)
+{
+    MonattReader r;
+    uint32_t length = 0;
+    const uint8_t *bytes = NULL;
+    bool good = ima->form == MONATT_IMA_FORM_DATA;
+    out[0] = '\0';
+    monatt_reader_init(&r, "IMA template data", ima->data, good ? ima->data_size : 0, NULL);
+    if (strcmp(ima->name, "ima") == 0) {
+        good = good && monatt_reader_bytes(&r, MONATT_IMA_DIGEST_SIZE, &bytes);
+    } else {
+        good = good && monatt_reader_u32_le(&r, &length) && monatt_reader_bytes(&r, length, &bytes);
+    }
+    if (good && monatt_reader_u32_le(&r, &length) && monatt_reader_bytes(&r, length, &bytes)) {
+        monatt_text_printable(bytes, length, out, capacity);
+    }
+}
+
+/* A record that the guest says is about its IMA list; NULL when it is none. */
+static char *describe_ima(const MonattCelEntry *entry, const char **ret_type)
+{
+    MonattRecord record;
+    MonattImaEntryPayload ima;
+    MonattImaAnewPayload anew;
+    char subject[MONATT_TEXT_MAXIMUM + 1];
+    if (!monatt_record_parse(entry->content, entry->content_size, &record, NULL)) {
+        return NULL;
+    }
+    *ret_type = monatt_record_type_name(record.type);
+    if (monatt_ima_entry_decode(&record, &ima, NULL)) {
+        static const uint8_t zeros[MONATT_IMA_DIGEST_SIZE];
+        ima_subject(&ima, subject, sizeof(subject));
+        return g_strdup_printf(
+            "entry %" G_GUINT64_FORMAT ", %s%s, %u bytes, %s", record.sequence, ima.name,
+            monatt_bytes_equal(ima.digest, zeros, sizeof(zeros)) ? ", violation" : "",
+            ima.data_size, subject);
+    }
+    if (monatt_ima_anew_decode(&record, &anew, NULL)) {
+        return g_strdup(anew.reason == MONATT_IMA_ANEW_KEXEC ? "after kexec" : "as asked for");
+    }
+    return NULL;
+}
+
 static json_t *show_entry(const MonattCelEntry *entry)
 {
     MonattRecord record;
@@ -123,7 +168,12 @@ static json_t *show_entry(const MonattCelEntry *entry)
             type = "unknown";
             text = g_strdup(err.message);
         }
-    } else {
+    } else if (entry->content_type == MONATT_CEL_GUEST) {
+        const char *ima = type;
+        text = describe_ima(entry, &ima);
+        type = text != NULL ? ima : type;
+    }
+    if (text == NULL) {
         char shown[65];
         monatt_text_printable(entry->content, entry->content_size, shown, sizeof(shown));
         text = g_strdup(shown);

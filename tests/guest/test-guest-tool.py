@@ -143,6 +143,16 @@ def check_ima(tap, guest):
     tap.is_equal(guest.read(10)["extends"], len(rows), "as many extends as entries")
 
 
+def check_shown(tap, host, guest):
+    """What the guest wrote of its list stands in the evidence, for people (the first 1,000 rows)."""
+    shown = host.monatt("evidence", "show", f"{host.folder}/driver-report", "--json").json()
+    texts = [row["text"] for row in shown["log"] if row["type"] == "ima-entry"]
+    odd = [text for i, text in enumerate(texts) if not text.startswith(f"entry {i}, ima-")]
+    tap.ok(len(texts) > 900 and any(text.endswith("/bin/monatt-guest") for text in texts) and
+           not odd, "the evidence shows each entry and what was measured",
+           (len(texts), texts[:9], odd[:3]))
+
+
 def main():
     tap = Tap()
     lacking = guest_library.missing() or paths.missing(paths.COLLECTORD, paths.WORKER, paths.MONATT)
@@ -165,6 +175,7 @@ def main():
             check_commands(tap, guest)
             check_ima(tap, guest)
             check_report(tap, host, guest, "driver")
+            check_shown(tap, host, guest)
     return tap.done()
 
 
