@@ -31,7 +31,7 @@ static uint32_t model_map(Model *model, const MonattRamRegion *region)
     uint64_t last = region->guest_physical + (region->size - 1);
     if (region->size == 0 || last < region->guest_physical || last == UINT64_MAX ||
         (region->guest_physical | region->size | region->offset) & 4095 ||
-        region->offset > INT64_MAX || region->offset + region->size > INT64_MAX) {
+        region->offset > INT64_MAX || region->size > INT64_MAX - region->offset) {
         return EINVAL;
     }
     for (size_t i = 0; i < model->count; i++) {
