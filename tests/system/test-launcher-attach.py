@@ -198,6 +198,7 @@ def check_no_swtpm(tap, service):
     with open(swtpm, "w", encoding="ascii") as file:
         file.write("#!/bin/sh\nexit 3\n")
     os.chmod(swtpm, 0o755)
+    os.chmod(tools, 0o755)  # swtpm runs as the VM's own user
     broken = MarkedService(path=tools)
     done = launch(broken)
     refused(tap, done, 1, "swtpm", "", "a swtpm that ends at once")
