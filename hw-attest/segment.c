@@ -35,8 +35,12 @@ bool segment_begin_digest(EventLog *log, const void *start, size_t size, MonattE
     return true;
 }
 
+/* Not during a reset: the log's own fields are the tpm thread's then. */
 static bool is_long_enough(const EventLog *log, const Device *device)
 {
+    if (device->resetting) {
+        return false;
+    }
     uint64_t records = device->pipe->logged - log->first_record;
     return records > 0 && (device->log_bytes - log->checkpoint_size >= log->limits.bytes ||
                            records >= log->limits.records);
