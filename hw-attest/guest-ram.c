@@ -154,6 +154,21 @@ bool guest_ram_shows(const GuestRam *ram, uint64_t address, const GuestWindow *w
            same_place(window, &place);
 }
 
+/*
+ * Whether all of it has been written once.  Memory that nobody has touched yet would be allocated
+ * by our touching it, and charged to us: a guest must not make the device pay for all its RAM, one
+ * ring after the other.  Page by page: a search for the next hole could go through the whole file.
+ */
+static bool present(int fd, const GuestWindow *place)
+{
+    for (uint64_t at = place->offset; at < place->offset + place->size; at += GUEST_RAM_PAGE) {
+        if (lseek(fd, (off_t)at, SEEK_DATA) != (off_t)at) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window)
 {
     GuestWindow place = {0};
@@ -162,7 +177,7 @@ bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWind
         return true;
     }
     guest_window_unmap(window);
-    if (fd < 0) {
+    if (fd < 0 || !present(fd, &place)) {
         return false;
     }
     *window = place;

@@ -54,7 +54,8 @@ bool guest_ram_open_read_only(const GuestRam *ram, GuestRamReopen *reopen, void 
                               MonattError *err) MONATT_MUST_CHECK;
 /*
  * Makes the window show size bytes at the guest-physical address, which are in one region's file;
- * one that shows them already stays as it is.  false: no such memory, and nothing is mapped.
+ * one that shows them already stays as it is.  false: no such memory, or some of it was never
+ * written by anybody, and nothing is mapped.
  */
 bool guest_ram_map(const GuestRam *ram, uint64_t address, size_t size, GuestWindow *window);
 /* Whether the window is what the map has at that address, and still whole. */

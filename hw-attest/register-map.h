@@ -89,7 +89,7 @@
 #define MONATT_ERR_FAULT 6    /* nothing was done: see STATUS */
 #define MONATT_ERR_SEQUENCE 7 /* APPEND or END without BEGIN */
 #define MONATT_ERR_FULL 8     /* the guest's share of a log that cannot be cut is used up */
-#define MONATT_ERR_ADDRESS 9  /* not guest RAM, not aligned, or bus mastering is off */
+#define MONATT_ERR_ADDRESS 9  /* no RAM, never written, not aligned, or no bus mastering */
 
 #define MONATT_INTERRUPT_RING 0x00000001 /* slots were consumed */
 

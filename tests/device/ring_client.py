@@ -33,6 +33,7 @@ class Memory:
         self.fd = os.memfd_create("guest")
         os.ftruncate(self.fd, size)
         self.bytes = mmap.mmap(self.fd, size)
+        self.bytes[:] = bytes(size)  # all of it was written once
         self.words = memoryview(self.bytes).cast("I")
         self.longs = memoryview(self.bytes).cast("Q")
 

@@ -300,6 +300,8 @@ def check_cut_memory(tap, service, vm, memory, ring, shadow):
     refused = [s.control(1) for s in (ring, shadow)]
     tap.is_equal(refused, [rc.FAULT, rc.FAULT], "behind a file's end nothing is switched on")
     os.ftruncate(memory.fd, memory.size)
+    tap.is_equal(ring.control(1), rc.FAULT, "nor in memory that was never written")
+    memory.bytes[:] = bytes(memory.size)
     ring.on()
     os.ftruncate(memory.fd, 0x1000)
     try:

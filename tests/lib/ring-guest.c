@@ -27,6 +27,7 @@ RingGuest ring_guest_new(void)
     g_assert_cmpint(ftruncate(guest.fd, RAM_SIZE), ==, 0);
     guest.ram = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, guest.fd, 0);
     g_assert_true(guest.ram != MAP_FAILED);
+    memset(guest.ram, 0, RAM_SIZE); /* all of it was written once */
     ring_guest_map(&guest, RAM_GUEST, RAM_SIZE, 0, guest.fd);
     command_config_write(guest.device, 4, 6, 2);
     return guest;

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "hw-attest/wire.h"
 #include "tests/lib/ring-guest.h"
@@ -91,6 +92,30 @@ static void test_refuses_behind_the_file(void)
     g_assert_cmpuint(ring_guest_ring_on(&guest, RAM_GUEST + RING_AT, SLOTS), ==, MONATT_RING_FAULT);
     close(pipes[0]);
     close(pipes[1]);
+    ring_guest_end(&guest);
+}
+
+/* Memory that nobody has written yet is not allocated by the device: what a file holds stays. */
+static void test_refuses_holes(void)
+{
+    RingGuest guest = ring_guest_new();
+    struct stat before;
+    struct stat after;
+    const off_t last_page = RING_AT + MONATT_RING_HEADER_SIZE + SLOTS * MONATT_RING_SLOT_SIZE - 1;
+    g_assert_cmpint(
+        fallocate(guest.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SHADOW_AT, 4096), ==, 0);
+    g_assert_cmpint(
+        fallocate(guest.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, last_page & ~4095, 4096),
+        ==, 0);
+    g_assert_cmpint(fstat(guest.fd, &before), ==, 0);
+    g_assert_cmpuint(ring_guest_ring_on(&guest, RAM_GUEST + RING_AT, SLOTS), ==, MONATT_RING_FAULT);
+    g_assert_cmpuint(ring_guest_read(&guest, MONATT_REG_RING_ERROR), ==, MONATT_ERR_ADDRESS);
+    g_assert_cmpuint(ring_guest_shadow_on(&guest, RAM_GUEST + SHADOW_AT), ==, MONATT_RING_FAULT);
+    g_assert_cmpint(fstat(guest.fd, &after), ==, 0);
+    g_assert_cmpint(after.st_blocks, ==, before.st_blocks);
+    guest.ram[SHADOW_AT] = guest.ram[last_page] = 1;
+    g_assert_cmpuint(ring_guest_ring_on(&guest, RAM_GUEST + RING_AT, SLOTS), ==, MONATT_RING_ON);
+    g_assert_cmpuint(ring_guest_shadow_on(&guest, RAM_GUEST + SHADOW_AT), ==, MONATT_RING_ON);
     ring_guest_end(&guest);
 }
 
@@ -309,6 +334,7 @@ int main(int argc, char **argv)
     g_test_add_func("/shadow/refuses-areas", test_refuses_areas);
     g_test_add_func("/shadow/refuses-two-regions", test_refuses_two_regions);
     g_test_add_func("/shadow/refuses-behind-the-file", test_refuses_behind_the_file);
+    g_test_add_func("/shadow/refuses-holes", test_refuses_holes);
     g_test_add_func("/shadow/off-is-off", test_off_is_off);
     g_test_add_func("/shadow/memory-map", test_memory_map);
     g_test_add_func("/shadow/huge-pages", test_huge_pages);

@@ -70,8 +70,8 @@ void interrupt_handler(uint32_t line)
 static uint32_t ring_on(void)
 {
     wr(MONATT_REG_RING_CONTROL, 0); /* or the device writes into the header that is cleared */
-    for (uint32_t i = 0; i < MONATT_RING_HEADER_SIZE; i++) {
-        ring[i] = 0;
+    for (uint32_t i = 0; i < sizeof(ring); i += i < MONATT_RING_HEADER_SIZE ? 1 : 64) {
+        ring[i] = 0; /* the header zero, all of it written once */
     }
     produced = 0;
     pci_write16(slot_of_device, COMMAND, MEMORY | BUS_MASTER);
@@ -162,6 +162,7 @@ static void do_ring(uint32_t count)
 static void do_shadow(void)
 {
     uint32_t different = 0;
+    shadow[0] = 0xff;
     wr(MONATT_REG_SHADOW_ADDRESS, (uint32_t)(uintptr_t)shadow);
     wr(MONATT_REG_SHADOW_ADDRESS + 4, 0);
     wr(MONATT_REG_SHADOW_CONTROL, 1);
