@@ -125,31 +125,31 @@ int monatt_command(struct monatt *m, u32 command)
     return error <= ERROR_KNOWN_MAXIMUM ? (int)error : -EIO;
 }
 
-/* Puts digests and content one after the other, as the commands want them. */
-static size_t pack(const struct monatt_slot *slot, u8 window[MONATT_DATA_SIZE])
+/* Digests and content one after the other, as the commands want them; 0 when they do not fit. */
+static u32 write_window(struct monatt *m, const struct monatt_slot *slot)
 {
-    size_t size = 0;
+    u32 size = 0;
 
+    /* The digests' sizes are multiples of 8, so each part begins at one. */
     if (slot->banks & MONATT_SLOT_BANK_SHA256) {
-        memcpy(window, slot->sha256, sizeof(slot->sha256));
+        monatt_window_write(m, size, slot->sha256, sizeof(slot->sha256));
         size += sizeof(slot->sha256);
     }
     if (slot->banks & MONATT_SLOT_BANK_SHA384) {
-        memcpy(window + size, slot->sha384, sizeof(slot->sha384));
+        monatt_window_write(m, size, slot->sha384, sizeof(slot->sha384));
         size += sizeof(slot->sha384);
     }
     if (slot->content_size > MONATT_DATA_SIZE - size) {
         return 0;
     }
-    memcpy(window + size, slot->content, slot->content_size);
+    monatt_window_write(m, size, slot->content, slot->content_size);
     return size + slot->content_size;
 }
 
 int monatt_slot_trapped(struct monatt *m, struct monatt_slot *slot)
 {
-    u8 window[MONATT_DATA_SIZE];
     u32 command = MONATT_CMD_RESET_REGISTER;
-    size_t size = 0;
+    u32 size = 0;
     int error;
 
     slot->record = 0;
@@ -160,12 +160,11 @@ int monatt_slot_trapped(struct monatt *m, struct monatt_slot *slot)
             slot->result = MONATT_ERR_COMMAND;
             return 0;
         }
-        size = pack(slot, window);
+        size = write_window(m, slot);
         if (size == 0) {
             slot->result = MONATT_ERR_SIZE;
             return 0;
         }
-        monatt_window_write(m, 0, window, size);
     }
     monatt_write32(m, MONATT_REG_INDEX, slot->index);
     monatt_write32(m, MONATT_REG_DATA_SIZE, size);
