@@ -196,24 +196,30 @@ static bool message(WireVfioUser *connection, Device *device, Model *model, Mona
     return true;
 }
 
+/* The two lowest free descriptors: they are given out lowest first, so a leak is in the way. */
+static void lowest_free(int ram, int ret[2])
+{
+    ret[0] = dup(ram);
+    ret[1] = dup(ram);
+    require(ret[0] >= 0 && ret[1] >= 0);
+    close(ret[0]);
+    close(ret[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int ram = -1;
-    static int next[2];
+    int before[2];
+    int after[2];
     MonattReader r;
     WireVfioUser connection;
     Model model = {0};
     Device *device = wire_fresh_device();
     if (ram < 0) {
         ram = memfd_create("ram", MFD_CLOEXEC);
-        next[0] = dup(ram);
-        next[1] = dup(ram);
-        require(ram >= 0 && next[0] >= 0 && next[1] >= 0);
-        close(next[0]);
-        close(next[1]);
+        require(ram >= 0);
     }
-    guest_ram_clear(&device->ram);
-    guest_ram_init(&device->ram);
+    lowest_free(ram, before);
     wire_vfio_user_init(&connection);
     monatt_reader_init(&r, "input", data, size, NULL);
     for (unsigned i = 0; i < WIRE_MESSAGES_MAXIMUM; i++) {
@@ -224,10 +230,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     wire_vfio_user_clear(&connection);
     guest_ram_clear(&device->ram);
-    /* Descriptors are given out lowest first: one that leaked would be in the way. */
-    int lowest[2] = {dup(ram), dup(ram)};
-    require(lowest[0] == next[0] && lowest[1] == next[1]);
-    close(lowest[0]);
-    close(lowest[1]);
+    guest_ram_init(&device->ram);
+    lowest_free(ram, after);
+    require(before[0] == after[0] && before[1] == after[1]);
     return 0;
 }
