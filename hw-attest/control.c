@@ -29,6 +29,7 @@ void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend
     control->wake_fd = wake_fd;
     control->tpm = tpm;
     control->events_sent = 0;
+    control->told_hidden = false;
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
         control->connections[i].fd = FREE_SLOT;
         control->connections[i].subscribed = false;
@@ -159,6 +160,12 @@ static bool handle_ram(Control *control, Device *device, MonattReader *r, Contro
     }
     /* A file of another user is opened by who may, which takes its time. */
     pthread_mutex_unlock(&device->lock);
+    if (ram.hidden > 0 && !control->told_hidden) {
+        control->told_hidden = true;
+        monatt_log_warning(
+            "'%s': %zu ranges of guest memory are not shown: only the biggest %d are", device->name,
+            ram.hidden, MONATT_RAM_REGIONS_MAXIMUM);
+    }
     bool ok =
         guest_ram_open_read_only(&ram, control->reopen, control->reopen_argument, answer->fds, err);
     answer->fd_count = ok ? ram.count : 0;

@@ -19,7 +19,8 @@ typedef struct Control {
     int wake_fd;
     const TpmBackend *tpm; /* its public keys only, fixed after set-up */
     uint64_t events_sent;
-    size_t serving; /* slot of the request that is being served */
+    size_t serving;   /* slot of the request that is being served */
+    bool told_hidden; /* that the memory map is not shown whole */
     struct {
         int fd; /* -1: free */
         bool subscribed;

@@ -312,6 +312,13 @@ def check_vfio_only(tap, service):
     tap.raises(ConnectionRefusedError, "vfio-user: once QEMU has come nobody comes second",
                second.connect, vm.path)
     second.close()
+    sizes = [(i % 4 + 1) * MB for i in range(12)]
+    vm.memory([(i << 32, size, 0, service.ram) for i, size in enumerate(sizes)])
+    shown = [regions_of(vm) for _ in range(2)][1]
+    tap.is_equal(sorted(size for _, size, _ in shown), sorted(sizes)[4:],
+                 "vfio-user: of twelve regions the eight biggest are shown")
+    tap.is_equal(service.stderr().count("4 ranges of guest memory are not shown"), 1,
+                 "vfio-user: and that some are not is said, once")
     tap.ok(vm.close(), "vfio-user: ended in order")
 
 
