@@ -142,6 +142,10 @@ void keeper_send_ram(int link, uint64_t messages, const GuestRam *ram)
     if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) ||
         !monatt_control_send(link, KEEPER_RAM, 0, &kept, sizeof(kept), ram->fds, ram->count,
                              &err)) {
-        monatt_log_warning("guest RAM: the attach service does not take the new map");
+        static bool said; /* once: how often is up to the guest */
+        if (!said) {
+            monatt_log_warning("guest RAM: the attach service does not take the new map");
+        }
+        said = true;
     }
 }

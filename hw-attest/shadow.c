@@ -58,6 +58,16 @@ void shadow_stop(Shadow *shadow)
     guest_window_unmap(&shadow->window);
 }
 
+/* Between and after the entries of BAR2: the page is the guest's, with what it had in it. */
+static void clear_rest(GuestWindow *window)
+{
+    static const uint8_t zeros[MONATT_SHADOW_SIZE];
+    const size_t count_end = MONATT_BAR2_COUNT + 4;
+    const size_t entries_end = MONATT_BAR2_ENTRY + MONATT_REGISTER_COUNT * MONATT_BAR2_ENTRY_SIZE;
+    guest_window_copy_in(window, count_end, zeros, MONATT_BAR2_ENTRY - count_end);
+    guest_window_copy_in(window, entries_end, zeros, MONATT_SHADOW_SIZE - entries_end);
+}
+
 static void show(Device *device)
 {
     Shadow *shadow = &device->shadow;
@@ -68,6 +78,7 @@ static void show(Device *device)
     }
     shadow->kept.state = MONATT_RING_ON;
     guest_window_store32(&shadow->window, MONATT_BAR2_COUNT, MONATT_REGISTER_COUNT);
+    clear_rest(&shadow->window);
     shadow_update_all(device);
 }
 
