@@ -84,7 +84,6 @@ typedef struct Argument {
     scmp_datum_t value;
 } Argument;
 
-#define ALL UINT64_MAX
 #define LOW UINT32_MAX /* of an int: the kernel ignores the register's upper half */
 
 /* Calls that are allowed with these arguments only. */

@@ -65,7 +65,10 @@ static bool do_messages(void)
     char byte = 'x';
     struct iovec part = {&byte, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    return sendmsg(pair[0], &message, MSG_NOSIGNAL) == 1 && recvmsg(pair[1], &message, 0) == 1 &&
+    struct mmsghdr several = {.msg_hdr = message};
+    return sendmmsg(pair[0], &several, 1, MSG_NOSIGNAL) == 1 &&
+           recvmmsg(pair[1], &several, 1, 0, NULL) == 1 &&
+           sendmsg(pair[0], &message, MSG_NOSIGNAL) == 1 && recvmsg(pair[1], &message, 0) == 1 &&
            send(pair[0], &byte, 1, MSG_NOSIGNAL) == 1 && recv(pair[1], &byte, 1, 0) == 1 &&
            write(pair[0], &byte, 1) == 1 && read(pair[1], &byte, 1) == 1;
 }
@@ -168,7 +171,7 @@ static const struct {
     bool (*call)(void);
     const char *covers;
 } permitted[] = {
-    {"messages", do_messages, " sendmsg recvmsg sendto recvfrom read write "},
+    {"messages", do_messages, " sendmmsg recvmmsg sendmsg recvmsg sendto recvfrom read write "},
     {"poll", do_poll, " poll ppoll "},
     {"log", do_log, " pread64 pwrite64 fdatasync ftruncate fstat newfstatat fstatfs lseek "},
     {"open again", do_again, " openat memfd_create fcntl close "},
