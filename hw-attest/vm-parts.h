@@ -24,6 +24,7 @@ typedef struct Vm {
     char run_folder[VM_PATH_MAXIMUM]; /* as others see it */
     char run_place[32];               /* as this process reaches it */
     bool resumed;
+    bool files_left; /* vm_leave_files() was called */
     int run_fd;
     int link;
     uint16_t request_id;
@@ -45,6 +46,8 @@ typedef struct Vm {
 bool vm_init(Vm *vm, const VmOptions *options, int link, DeviceKept *kept);
 void vm_init_tpm(Vm *vm);
 bool vm_write_pid(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
+/* The sandbox's second stage: no file has a name any more, no capability is left. */
+bool vm_leave_files(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The last stages of the sandbox, with the threads between them. */
 bool vm_enter_sandbox(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The qmp thread of a resumed one with vfio-user: QEMU gets its new device (replace.h). */

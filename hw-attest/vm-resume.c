@@ -123,6 +123,11 @@ int vm_resume(const VmOptions *options, const VmUser *user, const uint8_t vid[MO
         monatt_log_failure(&err);
         return 1;
     }
+    /* What comes now was written by a process that a guest may have taken over. */
+    if (!vm_leave_files(&vm, &err)) {
+        monatt_log_failure(&err);
+        return 1;
+    }
     resume_ram(vm.device, keeper);
     recovery_run(vm.device, &vm.log, &vm.tpm.resume);
     if (vm.wire == &wire_vfio_user) {

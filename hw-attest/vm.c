@@ -425,7 +425,7 @@ static void wait_for_qemu(Device *device)
 }
 
 /* Before threads: from here on swtpm's sockets are all that has a path. */
-static bool leave_files(Vm *vm, MonattError *err)
+bool vm_leave_files(Vm *vm, MonattError *err)
 {
     int files[SEGMENT_FILES + 1];
     const SandboxPlace place = {
@@ -440,6 +440,7 @@ static bool leave_files(Vm *vm, MonattError *err)
         snprintf(vm->tpm.path, sizeof(vm->tpm.path), "/run/tpm.sock");
     }
     monatt_close_pointer(&vm->state_fd); /* a folder's descriptor leads to the folders above */
+    vm->files_left = true;
     return true;
 }
 
@@ -469,7 +470,7 @@ bool vm_enter_sandbox(Vm *vm, MonattError *err)
     control_init(&vm->control, vm->listen_fd, vm->device->wake_fd, &vm->tpm);
     vm->control.reopen = reopen;
     vm->control.reopen_argument = vm;
-    return leave_files(vm, err) && start_threads(vm, err) &&
+    return (vm->files_left || vm_leave_files(vm, err)) && start_threads(vm, err) &&
            sandbox_before_guest(&vm->sandbox, err);
 }
 
