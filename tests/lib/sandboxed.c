@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <grp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -84,6 +85,9 @@ void sandboxed_set_up(void)
         g_assert_cmpint(chown(sandboxed.own, sandboxed.user.uid, sandboxed.user.gid), ==, 0);
         g_assert_cmpint(chown(sandboxed.other, other, other), ==, 0);
         start_sibling(other);
+        /* A service started by a login has groups: its children must lose them. */
+        const gid_t groups[] = {4711, 4712};
+        g_assert_cmpint(setgroups(2, groups), ==, 0);
     }
     memset(address.sun_path, 0, sizeof(address.sun_path));
     snprintf(sandboxed.abstract, sizeof(sandboxed.abstract), "monatt-test-%d", (int)getpid());

@@ -428,11 +428,17 @@ static pthread_barrier_t barrier;
 
 static void *forbidden_in_thread(void *argument)
 {
+    void (*call)(void) = argument;
     pthread_barrier_wait(&barrier);
-    if (argument) {
-        syscall(SYS_setsid);
+    if (call) {
+        call();
     }
     return NULL;
+}
+
+static void use_any_call(void)
+{
+    syscall(SYS_setsid);
 }
 
 /* The filter is on threads that were there before it, and kills the process for any of them. */
@@ -440,7 +446,9 @@ static int with_thread(const void *argument)
 {
     MonattError err = {0};
     pthread_t thread;
-    void *forbid = (void *)argument;
+    void *forbid = !argument
+                       ? NULL
+                       : (void *)(*(const char *)argument == '3' ? use_32_bit_call : use_any_call);
     pthread_barrier_init(&barrier, NULL, 2);
     if (pthread_create(&thread, NULL, forbidden_in_thread, forbid) != 0 ||
         !sandbox_before_guest(&sandboxed.layers, &err)) {
@@ -453,9 +461,12 @@ static int with_thread(const void *argument)
 static void test_threads(void)
 {
     sandboxed_check(SANDBOXED_THREADS, with_thread, NULL);
-    int status = sandboxed_run(SANDBOXED_THREADS, with_thread, "forbid");
-    g_assert_true(WIFSIGNALED(status));
-    g_assert_cmpint(WTERMSIG(status), ==, SIGSYS);
+    static const char *const calls[] = {"any", "32 bit"};
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        int status = sandboxed_run(SANDBOXED_THREADS, with_thread, calls[i]);
+        g_assert_true(WIFSIGNALED(status));
+        g_assert_cmpint(WTERMSIG(status), ==, SIGSYS);
+    }
 }
 
 static int abort_inside(const void *argument)
