@@ -10,6 +10,8 @@
 #include "hw-attest/tpm-keys.h"
 #include "libmonatt/base/log.h"
 
+/* TPM 2.0 Part 2, 7.5: TRANSIENT_FIRST; tpm2-tss writes it as a shift into the sign. */
+#define TRANSIENT_FIRST UINT32_C(0x80000000)
 #define TRANSIENT_MAXIMUM 3 /* objects that swtpm holds at a time */
 
 typedef struct Pcrs {
@@ -34,7 +36,7 @@ static void flush_objects(TpmBackend *tpm)
 {
     for (uint32_t i = 0; i < TRANSIENT_MAXIMUM; i++) {
         ESYS_TR object;
-        if (Esys_TR_FromTPMPublic(tpm->esys, TPM2_TRANSIENT_FIRST + i, ESYS_TR_NONE, ESYS_TR_NONE,
+        if (Esys_TR_FromTPMPublic(tpm->esys, TRANSIENT_FIRST + i, ESYS_TR_NONE, ESYS_TR_NONE,
                                   ESYS_TR_NONE, &object) == TSS2_RC_SUCCESS) {
             (void)Esys_FlushContext(tpm->esys, object); /* else CreatePrimary says so */
         }
