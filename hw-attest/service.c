@@ -374,18 +374,15 @@ static void serve_link(Service *service, ServiceVm *vm)
     monatt_control_message_clear(&message);
 }
 
-/* May a device that died so be started again?  What its sandbox killed was not its own master. */
+/* May a device that died so be started again? */
 static bool may_restart(const Service *service, const ServiceVm *vm, int status)
 {
     unsigned limit = service->options->restarts;
-    if (!vm->keeper.complete || !WIFSIGNALED(status) || WTERMSIG(status) == SIGSYS || limit == 0) {
+    if (!vm->keeper.complete || !vm_goes_on(status) || limit == 0) {
         return false;
     }
-    if (vm->restarts < limit) {
-        return true;
-    }
-    int64_t oldest = vm->restarted_ms[(vm->restarts - limit) % SERVICE_RESTARTS_MAXIMUM];
-    if (device_now_ms() - oldest >= RESTARTS_WITHIN_MS) {
+    const int64_t *oldest = &vm->restarted_ms[(vm->restarts - limit) % SERVICE_RESTARTS_MAXIMUM];
+    if (vm->restarts < limit || device_now_ms() - *oldest >= RESTARTS_WITHIN_MS) {
         return true;
     }
     monatt_log_error("device %d: died %u times in %d s: given up, QEMU reads all ones",
@@ -444,9 +441,11 @@ static void end_vm(Service *service, ServiceVm *vm, int status)
     end_reopener(vm);
     if (WIFSIGNALED(status)) {
         monatt_log_warning("device %d: killed by signal %d", (int)vm->pid, WTERMSIG(status));
-        if (may_restart(service, vm, status) && restart(service, vm)) {
-            return;
-        }
+    }
+    if (may_restart(service, vm, status) && restart(service, vm)) {
+        return;
+    }
+    if (status != 0) {
         keeper_shut_tpm_down(&vm->keeper);
     }
     end_swtpm(vm);

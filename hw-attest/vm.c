@@ -28,6 +28,7 @@
 #define LINK_TIMEOUT_MS 10000
 #define TPM_END_MS 1000    /* for TPM2_Shutdown; a swtpm that is stopped does not hold up more */
 #define QEMU_WAIT_MS 60000 /* a launcher's QEMU on a loaded host, from the answer to its device */
+#define QEMU_END_MS 5000   /* between the ends of its devices and of its monitor, loaded host */
 #define LOCK_WAIT_MS 1000  /* a VM started again at once: its last device is on its way out */
 
 /* One question to the attach service with its answer; two threads ask.  want descriptors come. */
@@ -424,6 +425,27 @@ static void wait_for_qemu(Device *device)
     pthread_mutex_unlock(&device->lock);
 }
 
+/*
+ * A vfio-user device whose wire is over while its QEMU goes on: the guest ejected it, or an answer
+ * would have come too late.  Another process is plugged in its place (replace.h).
+ */
+static bool wants_another(const Vm *vm, bool ended, const MonattError *err)
+{
+    Device *device = vm->device;
+    if (vm->wire != &wire_vfio_user || vm->wire_fd < 0) {
+        return false;
+    }
+    int64_t until = device_now_ms() + QEMU_END_MS;
+    pthread_mutex_lock(&device->lock);
+    /* QEMU's own end closes its monitor too, a moment after its devices. */
+    while (ended && device->qmp_open && device_wait_until(device, until)) {
+        /* changed is broadcast when it closes */
+    }
+    bool open = device->qmp_open;
+    pthread_mutex_unlock(&device->lock);
+    return open && (ended || err->code == MONATT_ERROR_LIMIT);
+}
+
 /* Before threads: from here on swtpm's sockets are all that has a path. */
 bool vm_leave_files(Vm *vm, MonattError *err)
 {
@@ -486,11 +508,19 @@ int vm_serve_until_end(Vm *vm, const char *how)
     if (vm->device->wire_failed) {
         shutdown(vm->wire_fd, SHUT_RDWR);
         wait_for_qemu(vm->device);
-    } else if (serve_wire(vm, &err)) {
-        status = 0;
     } else {
-        monatt_log_failure(&err);
-        wait_for_qemu(vm->device);
+        bool ended = serve_wire(vm, &err);
+        if (!ended) {
+            monatt_log_failure(&err);
+        }
+        if (wants_another(vm, ended, &err)) {
+            monatt_log_warning("'%s': is unplugged, its QEMU goes on", vm->device->name);
+            _exit(VM_EXIT_AGAIN); /* nothing is wound up: it is all another process's now */
+        }
+        status = ended ? 0 : 1;
+        if (!ended) {
+            wait_for_qemu(vm->device);
+        }
     }
     end_threads(vm);
     monatt_log_info("'%s': ended", vm->device->name);

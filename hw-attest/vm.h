@@ -5,6 +5,8 @@
 #ifndef HW_ATTEST_VM_H
 #define HW_ATTEST_VM_H
 
+#include <signal.h>
+#include <sys/wait.h>
 #include "hw-attest/device.h"
 #include "hw-attest/keeper.h"
 #include "hw-attest/vm-folders.h"
@@ -20,6 +22,17 @@ typedef enum VmLinkMessage {
     VM_LINK_END = 4,    /* refused: remove what was made in the run folder */
     VM_LINK_REOPEN = 5, /* descriptors of guest memory; answer: the same files, read-only */
 } VmLinkMessage;
+
+/* sysexits.h, EX_TEMPFAIL: as if it had been killed, another process shall go on. */
+#define VM_EXIT_AGAIN 75
+
+/* May another process go on for one that ended so?  What its sandbox killed was not its own master.
+ */
+static inline bool vm_goes_on(int status)
+{
+    return (WIFSIGNALED(status) && WTERMSIG(status) != SIGSYS) ||
+           (WIFEXITED(status) && WEXITSTATUS(status) == VM_EXIT_AGAIN);
+}
 
 /*
  * The whole life of a device process; connection is the launcher's, link the service's.  Returns

@@ -248,6 +248,13 @@ def check_replaced_guest(tap, host, guest):
     tap.is_equal(text, before, "whose registers are what they were")
     guest.run(f"monatt-guest extend 1 {digest}")
     tap.ok(guest.run("monatt-guest read 1").text != before, "and can be extended")
+    text = guest.run("monatt-guest read 1").text
+    guest.run("for s in /sys/bus/pci/slots/*; do d=/sys/bus/pci/devices/$(cat $s/address).0; "
+              "grep -q 0xa77e $d/device && echo 0 > $s/power; done; true")
+    tap.ok(wait_for(lambda: service_log(host).count("has the new device") == 2),
+           "ejected by the guest's root: it is plugged again", service_log(host))
+    seen = wait_for(lambda: guest.run("monatt-guest read 1", check=False).text)
+    tap.is_equal(seen, text, "with its registers")
     status = guest.device.status()
     tap.is_equal((status["boot_count"], status["paused"], status["fault"]), (1, 0, NO_FAULT),
                  "without a reboot, and Linux let the dead one go by itself: never stopped")
