@@ -23,6 +23,7 @@ from tap import Tap  # noqa: E402
 
 EXTENDS = 10000
 PIPE = 1024  # extends that the device holds for its TPM
+SOAK = 150000
 EVERY = 37  # so many slots are followed by one extend through the window
 
 
@@ -264,6 +265,56 @@ def check_moved_while_busy(tap, vm, memory, ring):
     tap.is_equal(vm.guest_read(9)[2][0], ring.slots, "and the first goes on where it was left")
 
 
+def footprint(vm):
+    """Resident KiB, descriptors, and mappings of guest memory of the device process."""
+    pid = vm.status()["device"]
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+        maps = sum("/memfd:guest" in line for line in file)
+    return resident, len(os.listdir(f"/proc/{pid}/fd")), maps
+
+
+def check_footprint(tap, vm, memory, ring, shadow):
+    """The device does not grow, whatever is switched and however much is extended."""
+    def extend(count):
+        while count > 0:
+            batch = min(count, ring.slots - ring.waiting())
+            ring.produced = (ring.produced + batch) & 0xFFFFFFFF
+            ring.submit()
+            count -= batch
+            time.sleep(0.0005)
+        ring.wait(seconds=120)
+        vm.wait_status(lambda s: s["synced"] == s["records"], 120)
+
+    ring.on()
+    shadow.on()
+    for _ in range(ring.slots):
+        ring.fill(3, *digests(b"x"), b"content")
+    ring.submit()
+    extend(20 * PIPE)  # each entry of the pipe was used
+    before = footprint(vm)
+    extend(SOAK)
+    for number in range(500):
+        vm.write(BAR0 + rc.RING_ADDRESS, 0x100000 + number % 7 * 0x20000, 8)
+        vm.write(BAR0 + rc.RING_SLOTS, 16 << number % 6)
+        ring.control(1)
+        shadow.control(number % 3 and 1)
+        vm.memory([(0, memory.size, 0, memory.fd)])
+    ring.on()
+    shadow.on()
+    after = footprint(vm)
+    tap.is_equal(before[2], 2, "ring and shadow page are all of guest memory that is mapped")
+    tap.is_equal(after[1:], before[1:], "500 rings and memory maps later: as many descriptors and mappings")
+    with open(f"/proc/{vm.status()['device']}/maps", encoding="utf-8") as file:
+        sanitized = "libasan" in file.read()
+    if sanitized:
+        tap.skip("the sanitizers need their own memory", "12 MiB at most, and no bigger later")
+    else:
+        tap.ok(after[0] - before[0] < 256, f"{SOAK} extends later: not bigger", (before, after))
+        tap.ok(after[0] <= 12 * 1024, "12 MiB at most", after)
+
+
 def check_hostile(tap, vm, memory, ring, shadow):
     """Random ring and shadow registers over random memory, for a while."""
     generator = random.Random(20201)
@@ -335,6 +386,7 @@ def main():
         check_off(tap, vm, memory, ring, shadow)
         check_vm_reset(tap, vm, memory, ring, shadow)
         check_moved_while_busy(tap, vm, memory, ring)
+        check_footprint(tap, vm, memory, ring, shadow)
         check_hostile(tap, vm, memory, ring, shadow)
         tap.is_equal(service.killed(), [], "no device was killed")
         check_cut_memory(tap, service, vm, memory, ring, shadow)
