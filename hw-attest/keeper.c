@@ -19,6 +19,7 @@ void keeper_init(Keeper *keeper)
     for (size_t i = 0; i < KEPT_FILE_COUNT; i++) {
         keeper->files[i] = -1;
     }
+    keeper->interrupt_fds[0] = keeper->interrupt_fds[1] = -1;
 }
 
 static void clear_ram(Keeper *keeper)
@@ -35,6 +36,8 @@ void keeper_clear(Keeper *keeper)
         monatt_close_pointer(&keeper->files[i]);
     }
     clear_ram(keeper);
+    monatt_close_pointer(&keeper->interrupt_fds[0]);
+    monatt_close_pointer(&keeper->interrupt_fds[1]);
     free(keeper->fixed);
     keeper_init(keeper);
 }
@@ -64,6 +67,18 @@ static bool take_ram(Keeper *keeper, const MonattControlMessage *message)
     clear_ram(keeper);
     keeper->ram = ram;
     memcpy(keeper->ram_fds, message->fds, ram.count * sizeof(int));
+    return true;
+}
+
+static bool take_interrupt(Keeper *keeper, const MonattControlMessage *message)
+{
+    if (message->payload_size != 0 || message->fd_count != 2) {
+        return false;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        monatt_close_pointer(&keeper->interrupt_fds[i]);
+        keeper->interrupt_fds[i] = message->fds[i];
+    }
     return true;
 }
 
@@ -100,6 +115,9 @@ bool keeper_take(Keeper *keeper, const DeviceKept *kept, MonattControlMessage *m
     case KEEPER_RAM:
         ok = take_ram(keeper, message);
         break;
+    case KEEPER_INTERRUPT:
+        ok = take_interrupt(keeper, message);
+        break;
     case KEEPER_COMPLETE:
         return message->payload_size == 0 && !keeper->complete && complete(keeper, kept);
     default:
@@ -129,23 +147,31 @@ void keeper_shut_tpm_down(const Keeper *keeper)
     }
 }
 
-void keeper_send_ram(int link, uint64_t messages, const GuestRam *ram)
+/* The senders that do not wait for an answer: with room now there is room then. */
+static void send_now(int link, uint16_t type, const void *payload, size_t size, const int *fds,
+                     size_t count)
 {
-    KeeperRam kept = {.messages = messages, .count = ram->count};
     MonattError err = {0};
     struct pollfd room = {.fd = link, .events = POLLOUT};
-    if (link < 0) {
-        return;
-    }
-    memcpy(kept.regions, ram->regions, ram->count * sizeof(ram->regions[0]));
-    /* The only sender that does not wait for an answer: with room now there is room then. */
-    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) ||
-        !monatt_control_send(link, KEEPER_RAM, 0, &kept, sizeof(kept), ram->fds, ram->count,
-                             &err)) {
+    if (link >= 0 && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) ||
+                      !monatt_control_send(link, type, 0, payload, size, fds, count, &err))) {
         static bool said; /* once: how often is up to the guest */
         if (!said) {
-            monatt_log_warning("guest RAM: the attach service does not take the new map");
+            monatt_log_warning("attach service: does not keep descriptors of the guest");
         }
         said = true;
     }
+}
+
+void keeper_send_interrupt(int link, int assert_fd, int resample_fd)
+{
+    const int fds[2] = {assert_fd, resample_fd};
+    send_now(link, KEEPER_INTERRUPT, NULL, 0, fds, 2);
+}
+
+void keeper_send_ram(int link, uint64_t messages, const GuestRam *ram)
+{
+    KeeperRam kept = {.messages = messages, .count = ram->count};
+    memcpy(kept.regions, ram->regions, ram->count * sizeof(ram->regions[0]));
+    send_now(link, KEEPER_RAM, &kept, sizeof(kept), ram->fds, ram->count);
 }

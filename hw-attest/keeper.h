@@ -28,9 +28,10 @@ typedef enum KeptFile {
 } KeptFile;
 
 /* Control messages on the link, besides those of vm.h. */
-#define KEEPER_FILE 16     /* u8 KeptFile, + its descriptor */
-#define KEEPER_COMPLETE 17 /* DeviceKept's `fixed` is */
-#define KEEPER_RAM 18      /* KeeperRam, + its descriptors; not answered */
+#define KEEPER_FILE 16      /* u8 KeptFile, + its descriptor */
+#define KEEPER_COMPLETE 17  /* DeviceKept's `fixed` is */
+#define KEEPER_RAM 18       /* KeeperRam, + its descriptors; not answered */
+#define KEEPER_INTERRUPT 19 /* the two eventfds; not answered */
 
 typedef struct KeeperRam {
     uint64_t messages; /* SYNC_SYSMEMs up to this one */
@@ -44,6 +45,7 @@ typedef struct Keeper {
     DeviceFixed *fixed;
     KeeperRam ram;
     int ram_fds[MONATT_RAM_REGIONS_MAXIMUM];
+    int interrupt_fds[2]; /* -1: none */
 } Keeper;
 
 /* The service's side. */
@@ -55,6 +57,7 @@ bool keeper_take(Keeper *keeper, const DeviceKept *kept, MonattControlMessage *m
 void keeper_shut_tpm_down(const Keeper *keeper);
 
 /* The device's side: never waits, and what cannot be sent is not kept. */
+void keeper_send_interrupt(int link, int assert_fd, int resample_fd);
 void keeper_send_ram(int link, uint64_t messages, const GuestRam *ram);
 
 #endif

@@ -32,6 +32,8 @@ void kept_commit(Device *device)
     memcpy(state->boot_seed, device->boot_seed, sizeof(state->boot_seed));
     state->reset = device->reset;
     state->config = device->config;
+    state->interrupt_status = device->interrupt.status;
+    state->interrupt_enable = device->interrupt.enable;
     state->ring = device->ring.kept;
     state->shadow = device->shadow.kept;
     state->error = command->error;

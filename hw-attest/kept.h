@@ -96,6 +96,8 @@ typedef struct KeptState {
     uint8_t boot_seed[MONATT_BOOT_SEED_SIZE];
     Reset reset;
     PciConfig config;
+    uint32_t interrupt_status;
+    uint32_t interrupt_enable;
     RingState ring;
     ShadowState shadow;
     uint32_t error;

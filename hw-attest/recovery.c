@@ -236,6 +236,8 @@ static void take_state(Device *device, const KeptState *state)
         *value = *value != 0;
     }
     device->config = state->config;
+    device->interrupt.status = state->interrupt_status;
+    device->interrupt.enable = state->interrupt_enable;
     device->ring.kept = state->ring;
     device->shadow.kept = state->shadow;
     uint32_t count = state->ring.count;

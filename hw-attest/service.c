@@ -346,9 +346,9 @@ static void serve_link(Service *service, ServiceVm *vm)
         return;
     }
     uint16_t type = message.type;
-    if (type == KEEPER_RAM) {
+    if (type == KEEPER_RAM || type == KEEPER_INTERRUPT) {
         bool kept = keeper_take(&vm->keeper, vm->kept, &message);
-        (void)kept; /* else a successor knows of no guest memory */
+        (void)kept; /* else a successor does not have them */
         monatt_control_message_clear(&message);
         return;
     }

@@ -69,6 +69,9 @@ static void resume_ram(Device *device, const Keeper *keeper)
     }
     guest_ram_replace(&device->ram, keeper->ram.regions, keeper->ram_fds, keeper->ram.count);
     device->ram_kept = keeper->ram.messages;
+    if (keeper->interrupt_fds[0] >= 0) {
+        interrupt_take(device, keeper->interrupt_fds[0], keeper->interrupt_fds[1]);
+    }
 }
 
 /* To the guest it is another device, which was just plugged: nothing of its wire goes on. */

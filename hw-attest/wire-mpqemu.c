@@ -172,6 +172,7 @@ bool wire_mpqemu_handle(Device *device, uint32_t command, const uint8_t *payload
         *ret_reply = false;
         if (fd_count == 2) {
             interrupt_take(device, fds[0], fds[1]);
+            keeper_send_interrupt(device->keeper_fd, fds[0], fds[1]);
         }
         break;
     case CONFIG_WRITE:
