@@ -135,26 +135,35 @@ bool control_handle_quote(Control *control, Device *device, MonattReader *r, Con
     if (!ask_quote(control, device, alg, qualifying, size, err)) {
         return false;
     }
-    int64_t deadline = device_now_ms() + CONTROL_WAIT_MS;
-    while (job->state == QUOTE_ASKED || job->state == QUOTE_RUNNING) {
-        if (device->ending || !device_wait_until(device, deadline)) {
-            if (job->state == QUOTE_ASKED) {
-                job->state = QUOTE_IDLE;
-            } else {
-                job->abandoned = true;
-            }
-            end_hold(control, device);
-            return monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm did not answer in %d ms",
-                                    CONTROL_WAIT_MS);
-        }
-    }
-    end_hold(control, device);
-    bool ok = job->state == QUOTE_DONE;
-    job->state = QUOTE_IDLE;
-    if (!ok) {
-        *err = job->error;
+    control->quote.waits = true;
+    control->quote.slot = control->serving;
+    control->quote.deadline_ms = device_now_ms() + CONTROL_WAIT_MS;
+    answer->later = true;
+    return true;
+}
+
+bool control_quote_result(Control *control, Device *device, ControlAnswer *answer, bool *ret_ok,
+                          MonattError *err)
+{
+    DeviceQuoteJob *job = &device->quote;
+    bool made = job->state != QUOTE_ASKED && job->state != QUOTE_RUNNING;
+    if (!made && !device->ending && device_now_ms() < control->quote.deadline_ms) {
         return false;
     }
-    monatt_device_quote_encode(&answer->writer, &job->quote);
+    *ret_ok = job->state == QUOTE_DONE;
+    if (*ret_ok) {
+        monatt_device_quote_encode(&answer->writer, &job->quote);
+    } else if (made) {
+        *err = job->error;
+    } else {
+        monatt_error_set(err, MONATT_ERROR_BUSY, "quote: swtpm did not answer in %d ms",
+                         CONTROL_WAIT_MS);
+    }
+    job->abandoned = job->state == QUOTE_RUNNING;
+    job->state = job->abandoned ? QUOTE_RUNNING : QUOTE_IDLE;
+    control->quote.waits = false;
+    hold_end_of(&device->hold, control->quote.slot);
+    pthread_cond_broadcast(&device->changed);
+    pthread_cond_signal(&device->enqueued); /* the log thread may want to seal */
     return true;
 }

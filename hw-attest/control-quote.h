@@ -13,6 +13,7 @@ typedef struct ControlAnswer {
     size_t fd_count;
     int fds[MONATT_CONTROL_FDS];
     bool subscribe;
+    bool later; /* control_quote_result() has it, once swtpm has */
     uint8_t bytes[MONATT_CONTROL_MAXIMUM];
 } ControlAnswer;
 
@@ -20,6 +21,10 @@ typedef struct ControlAnswer {
 bool control_handle_hold(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
                          MonattError *err);
 bool control_handle_quote(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
+                          MonattError *err);
+/* With the lock: is the quote that waits made, refused or too late?  True: *ret_ok says which, and
+ * answer or err has it; nothing waits any more. */
+bool control_quote_result(Control *control, Device *device, ControlAnswer *answer, bool *ret_ok,
                           MonattError *err);
 
 #endif

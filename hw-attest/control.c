@@ -2,8 +2,9 @@
 /*
  * control.c - answers the collector; must never make the wire thread wait
  *
- * Requests are served one after the other.  The ones that wait (for disk or swtpm) do so here,
- * without the lock and with a deadline.
+ * Requests are served one after the other.  The ones that wait for the disk do so here, without the
+ * lock and with a deadline; a quote is answered when swtpm has made it, and others' requests
+ * before.
  */
 #include "hw-attest/control-quote.h"
 
@@ -30,6 +31,7 @@ void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend
     control->tpm = tpm;
     control->events_sent = 0;
     control->told_hidden = false;
+    control->quote.waits = false;
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
         control->connections[i].fd = FREE_SLOT;
         control->connections[i].subscribed = false;
@@ -308,39 +310,86 @@ static bool dispatch(Control *control, Device *device, ControlAnswer *answer, Mo
                             request->type);
 }
 
-bool control_serve_one(Control *control, Device *device, size_t slot)
+static bool send_answer(int fd, uint16_t type, uint16_t id, ControlAnswer *answer, bool ok,
+                        MonattError *err)
 {
-    static ControlAnswer answer; /* 64 KiB, used by the control thread alone */
+    size_t size = 0;
+    bool sent;
+    MonattError send_err = {0};
+    ok = ok && monatt_writer_finish(&answer->writer, "control answer", &size, err);
+    if (ok) {
+        sent = monatt_control_send(fd, type | MONATT_CONTROL_ANSWER, id, answer->bytes, size,
+                                   answer->fds, answer->fd_count, &send_err);
+    } else {
+        size = monatt_control_refusal_encode(err, answer->bytes, sizeof(answer->bytes));
+        sent = monatt_control_send(fd, MONATT_CONTROL_ERROR, id, answer->bytes, size, NULL, 0,
+                                   &send_err);
+    }
+    for (size_t i = 0; i < answer->fd_count; i++) {
+        close(answer->fds[i]);
+    }
+    return sent;
+}
+
+/* 64 KiB, used by the control thread alone. */
+static ControlAnswer *new_answer(void)
+{
+    static ControlAnswer answer;
+    monatt_writer_init(&answer.writer, answer.bytes, sizeof(answer.bytes));
+    answer.fd_count = 0;
+    answer.subscribe = false;
+    answer.later = false;
+    return &answer;
+}
+
+/* As control_serve_one(), but a quote is only asked for. */
+static bool serve(Control *control, Device *device, size_t slot)
+{
+    ControlAnswer *answer = new_answer();
     MonattError err = {0};
     int fd = control->connections[slot].fd;
     control->serving = slot;
     if (!monatt_control_receive(fd, 0, &control->request, &err)) {
         return err.code == MONATT_ERROR_BUSY;
     }
-    monatt_writer_init(&answer.writer, answer.bytes, sizeof(answer.bytes));
-    answer.fd_count = 0;
-    answer.subscribe = false;
     uint16_t type = control->request.type;
     uint16_t id = control->request.id;
-    bool ok = dispatch(control, device, &answer, &err);
-    size_t size = 0;
-    ok = ok && monatt_writer_finish(&answer.writer, "control answer", &size, &err);
-    bool sent;
-    MonattError send_err = {0};
-    if (ok) {
-        sent = monatt_control_send(fd, type | MONATT_CONTROL_ANSWER, id, answer.bytes, size,
-                                   answer.fds, answer.fd_count, &send_err);
-        control->connections[slot].subscribed |= answer.subscribe;
-    } else {
-        size = monatt_control_refusal_encode(&err, answer.bytes, sizeof(answer.bytes));
-        sent = monatt_control_send(fd, MONATT_CONTROL_ERROR, id, answer.bytes, size, NULL, 0,
-                                   &send_err);
-    }
-    for (size_t i = 0; i < answer.fd_count; i++) {
-        close(answer.fds[i]);
-    }
+    bool ok = dispatch(control, device, answer, &err);
     monatt_control_message_clear(&control->request);
+    if (ok && answer->later) {
+        control->quote.id = id;
+        return true;
+    }
+    bool sent = send_answer(fd, type, id, answer, ok, &err);
+    control->connections[slot].subscribed |= ok && answer->subscribe;
     return sent;
+}
+
+/* The answer to a quote, if it is time; false: its connection is to be closed. */
+static bool answer_quote(Control *control, Device *device)
+{
+    ControlAnswer *answer = new_answer();
+    MonattError err = {0};
+    bool ok;
+    pthread_mutex_lock(&device->lock);
+    bool done = control->quote.waits && control_quote_result(control, device, answer, &ok, &err);
+    pthread_mutex_unlock(&device->lock);
+    return !done || send_answer(control->connections[control->quote.slot].fd, MONATT_CONTROL_QUOTE,
+                                control->quote.id, answer, ok, &err);
+}
+
+bool control_serve_one(Control *control, Device *device, size_t slot)
+{
+    bool good = serve(control, device, slot);
+    while (good && control->quote.waits) {
+        pthread_mutex_lock(&device->lock);
+        if (device->quote.state == QUOTE_ASKED || device->quote.state == QUOTE_RUNNING) {
+            (void)device_wait_until(device, control->quote.deadline_ms);
+        }
+        pthread_mutex_unlock(&device->lock);
+        good = answer_quote(control, device);
+    }
+    return good;
 }
 
 static size_t subscribers(const Control *control)
@@ -358,6 +407,13 @@ static void drop(Control *control, Device *device, size_t slot)
     control->connections[slot].fd = FREE_SLOT;
     control->connections[slot].subscribed = false;
     pthread_mutex_lock(&device->lock);
+    if (control->quote.waits && control->quote.slot == slot) {
+        /* Nobody waits for it any more, and the slot's next connection must not get it. */
+        MonattError ignored = {0};
+        bool ok;
+        control->quote.deadline_ms = 0;
+        control_quote_result(control, device, new_answer(), &ok, &ignored);
+    }
     hold_end_of(&device->hold, slot);
     report_lost(&device->report, slot, subscribers(control), device_now_ms());
     pthread_cond_broadcast(&device->changed);
@@ -427,7 +483,10 @@ void control_run(Control *control, Device *device)
         polls[0] = (struct pollfd){.fd = control->listen_fd, .events = POLLIN};
         polls[1] = (struct pollfd){.fd = control->wake_fd, .events = POLLIN};
         for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
-            polls[i + 2] = (struct pollfd){.fd = control->connections[i].fd, .events = POLLIN};
+            /* One thing after the other on a connection; the others go on. */
+            bool waits = control->quote.waits && control->quote.slot == i;
+            polls[i + 2] =
+                (struct pollfd){.fd = waits ? -1 : control->connections[i].fd, .events = POLLIN};
         }
         int ready = poll(polls, MONATT_ARRAY_SIZE(polls), TICK_MS);
         if (ready > 0 && polls[1].revents) {
@@ -442,12 +501,15 @@ void control_run(Control *control, Device *device)
         int old MONATT_CLEANUP_CLOSE =
             report_take_old(&device->report); /* not by the wire thread */
         pthread_mutex_unlock(&device->lock);
+        if (!answer_quote(control, device)) {
+            drop(control, device, control->quote.slot);
+        }
         if (ending) {
             break;
         }
         for (size_t i = 0; ready > 0 && i < CONTROL_CONNECTIONS; i++) {
             if (control->connections[i].fd >= 0 && polls[i + 2].revents &&
-                !control_serve_one(control, device, i)) {
+                !serve(control, device, i)) {
                 drop(control, device, i);
             }
         }

@@ -25,6 +25,13 @@ typedef struct Control {
         int fd; /* -1: free */
         bool subscribed;
     } connections[CONTROL_CONNECTIONS];
+    /* The quote that swtpm works on; its connection is not served until it is answered. */
+    struct {
+        bool waits;
+        size_t slot;
+        uint16_t id;
+        int64_t deadline_ms;
+    } quote;
     MonattControlMessage request; /* one at a time */
 } Control;
 
@@ -32,7 +39,8 @@ typedef struct Control {
 void control_init(Control *control, int listen_fd, int wake_fd, const TpmBackend *tpm);
 /* The control thread: until device->ending, whose event it still sends. */
 void control_run(Control *control, Device *device);
-/* One request on a connection; false: the connection is to be closed.  For tests too. */
+/* One request on a connection, answered; false: the connection is to be closed.  For tests, which
+ * have one connection: the control thread does not wait for a quote. */
 bool control_serve_one(Control *control, Device *device, size_t slot);
 
 #endif

@@ -140,6 +140,11 @@ void device_post(Device *device, MonattDeviceEvent event, uint64_t detail)
     device->events_posted++;
     pthread_cond_broadcast(&device->changed);
     pthread_cond_signal(&device->enqueued); /* the end of the VM is news for the log thread too */
+    device_wake_control(device);
+}
+
+void device_wake_control(Device *device)
+{
     if (device->wake_fd >= 0) {
         uint64_t one = 1;
         ssize_t written = write(device->wake_fd, &one, sizeof(one));

@@ -156,6 +156,8 @@ bool device_broken(const Device *device);
 /* Commits the state, unless a message that is being dealt with will (kept.h). */
 void device_changed(Device *device);
 void device_post(Device *device, MonattDeviceEvent event, uint64_t detail);
+/* There is something for the control thread. */
+void device_wake_control(Device *device);
 /* A new boot was seen: the tpm thread does the work, extends are busy until then. */
 void device_begin_reset(Device *device);
 /* The registers' side of a new boot; called once log and swtpm are fresh. */

@@ -274,6 +274,7 @@ static void finish_quote(Device *device, bool ok, const MonattError *err)
     job->state = job->abandoned ? QUOTE_IDLE : ok ? QUOTE_DONE : QUOTE_FAILED;
     job->abandoned = false;
     pthread_cond_broadcast(&device->changed);
+    device_wake_control(device);
 }
 
 void tpm_backend_fault(Device *device, const MonattError *err)

@@ -6,14 +6,17 @@ The table "What a death means" of docs/architecture.md, row by row.
 """
 import hashlib
 import os
+import select
 import signal
+import struct
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
-from device_client import BAR0, Refused, Service, SUBSCRIBE, call, receive  # noqa: E402
+from device_client import (BAR0, ERROR, QUOTE, Refused, Service, STATUS, SUBSCRIBE, call,  # noqa: E402
+                           receive, send)
 from tap import Tap  # noqa: E402
 
 D256, D384 = hashlib.sha256(b"x").digest(), hashlib.sha384(b"x").digest()
@@ -65,8 +68,20 @@ def check_stopped_swtpm(tap, service):
                  "swtpm stopped: synced says how far it is")
     tap.is_equal(vm.read(BAR0 + 0x20), 500, "swtpm stopped: the guest sees what is pending")
     tap.is_equal(vm.extend(17, b"host"), 501, "swtpm stopped: a record of the host is on disk")
+    other = vm.connect()
+    send(other, QUOTE, 7, struct.pack(">HH", SHA256, 1) + b"n")
+    send(other, STATUS, 8)
+    answered = (vm.status()["records"], vm.log()[1], vm.registers()[1][2][0])
+    waiting = not select.select([other], [], [], 0)[0]
+    tap.is_equal((answered, waiting), ((502, 502, answered[2]), True),
+                 "swtpm stopped: status, log and registers are answered while a quote waits")
     error = refusal(vm.quote, SHA256, b"n")
-    tap.is_equal(error and error.code, BUSY, "swtpm stopped: a quote is refused, BUSY")
+    tap.is_equal(error and error.code, BUSY, "swtpm stopped: another quote is refused, BUSY")
+    got = [receive(other)[:2] for _ in range(2)]
+    tap.is_equal(got, [(ERROR, 7), (STATUS | 0x8000, 8)],
+                 "swtpm stopped: the quote too, in time; then what was asked behind it")
+    send(other, QUOTE, 9, struct.pack(">HH", SHA256, 1) + b"n")
+    other.close()
     tap.is_equal(vm.read(STATUS_REGISTER), 1, "swtpm stopped: the guest goes on")
     os.kill(pid, signal.SIGCONT)
     vm.wait_status(lambda s: s["synced"] == 502)
