@@ -78,7 +78,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="payload-")
     payload = build(folder)
     service = Service(paths.HW_ATTEST)
-    newer = subprocess.run([paths.source("tests", "lib", "suite-tree"), "sid", "qemu-system-x86", "seabios"],
+    newer = subprocess.run([paths.source("tests", "lib", "suite-tree"), "sid"],
                            capture_output=True, text=True)
     for accelerator, machine, wire in (("kvm", "pc", 0), ("kvm", "q35", 0), ("tcg", "pc", 0), ("tcg", "q35", 0),
                                        ("kvm", "q35", 1), ("tcg", "q35", 1)):

@@ -27,8 +27,8 @@ ONES = 0xFFFFFFFF
 
 
 def tree(tap):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE, "qemu-system-x86",
-                           "seabios"], capture_output=True, text=True)
+    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
+                          capture_output=True, text=True)
     if done.returncode != 0:
         tap.skip_all(f"a QEMU with vfio-user-pci cannot be had: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -24,7 +24,6 @@ import paths
 Missing = guest_library.GuestError
 SOURCES = paths.source("guest", "linux")
 MAP = paths.source("hw-attest", "register-map.h")
-SUITE_PACKAGES = ("linux-headers-cloud-amd64", "linux-image-cloud-amd64", "gcc", "make", "kmod")
 
 
 def source_files():
@@ -132,7 +131,7 @@ def guest_kernel():
 
 
 def suite_kernel(suite):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), suite, *SUITE_PACKAGES],
+    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), suite],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise Missing(f"Debian {suite}: {done.stderr.strip()}")

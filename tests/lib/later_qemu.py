@@ -12,7 +12,6 @@ import subprocess
 import paths
 
 SUITE = "sid"
-PACKAGES = ("qemu-system-x86", "seabios")
 PATIENCE_S = 1800  # the first one to ask waits for the tree to be made
 
 
@@ -22,7 +21,7 @@ class Missing(Exception):
 
 def tree():
     """The suite's folder, made if need be."""
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE, *PACKAGES],
+    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
                           capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode != 0:
         raise Missing(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else
