@@ -234,7 +234,7 @@ bool device_extend(Device *device, RegistersParty party, uint32_t index, const u
     if (!registers_check(index, party, err) || !device_ready(device, err)) {
         return false;
     }
-    PipeEntry *entry = pipe_reserve(device->pipe);
+    PipeEntry *entry = pipe_reserve(device->pipe, party == REGISTERS_HOST);
     if (!entry) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "extend: MR%u: %d extends are waiting",
                                 index, PIPE_ENTRIES);
@@ -274,7 +274,7 @@ bool device_reset_register(Device *device, uint32_t index, MonattError *err)
     if (!device_ready(device, err)) {
         return false;
     }
-    PipeEntry *entry = pipe_reserve(device->pipe);
+    PipeEntry *entry = pipe_reserve(device->pipe, false);
     if (!entry) {
         return monatt_error_set(err, MONATT_ERROR_BUSY, "reset: MR%u: %d extends are waiting",
                                 index, PIPE_ENTRIES);

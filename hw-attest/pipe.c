@@ -13,12 +13,12 @@ void pipe_clear(Pipe *pipe)
 
 PipeEntry *pipe_entry(Pipe *pipe, uint64_t number)
 {
-    return &pipe->entries[number % PIPE_ENTRIES];
+    return &pipe->entries[number % PIPE_SLOTS];
 }
 
-PipeEntry *pipe_reserve(Pipe *pipe)
+PipeEntry *pipe_reserve(Pipe *pipe, bool host)
 {
-    if (pipe->enqueued - pipe->synced >= PIPE_ENTRIES) {
+    if (pipe->enqueued - pipe->synced >= (host ? PIPE_SLOTS : PIPE_ENTRIES)) {
         return NULL;
     }
     return pipe_entry(pipe, pipe->enqueued);

@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include "libmonatt/formats/limits.h"
 
-#define PIPE_ENTRIES 1024 /* 60 ms of swtpm at 60 us an extend; 1.2 MB a VM */
+#define PIPE_ENTRIES 1024 /* for a guest: 60 ms of swtpm at 60 us an extend; 1.2 MB a VM */
+#define PIPE_SLOTS 1088   /* and some that no guest can fill: else a flood keeps the host out */
 
 typedef struct PipeEntry {
     uint8_t index;
@@ -34,13 +35,13 @@ typedef struct Pipe {
     uint64_t enqueued;
     uint64_t logged;
     uint64_t synced;
-    PipeEntry entries[PIPE_ENTRIES];
+    PipeEntry entries[PIPE_SLOTS];
 } Pipe;
 
 /* Everything of the old boot is forgotten. */
 void pipe_clear(Pipe *pipe);
 /* The slot for the next record, or NULL when full; pipe_commit() makes it one. */
-PipeEntry *pipe_reserve(Pipe *pipe);
+PipeEntry *pipe_reserve(Pipe *pipe, bool host);
 void pipe_commit(Pipe *pipe);
 /* The record's slot; number is between synced and enqueued. */
 PipeEntry *pipe_entry(Pipe *pipe, uint64_t number);

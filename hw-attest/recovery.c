@@ -65,7 +65,7 @@ static bool check_cursors(Recovery *r, MonattError *err)
     r->logged = pipe->logged;
     r->synced = pipe->synced;
     if (r->synced > r->logged || r->logged > r->state.enqueued ||
-        r->state.enqueued - r->synced > PIPE_ENTRIES) {
+        r->state.enqueued - r->synced > PIPE_SLOTS) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT,
                                 "pipe: %llu synced, %llu logged, %llu taken: cannot be",
                                 (unsigned long long)r->synced, (unsigned long long)r->logged,

@@ -184,11 +184,13 @@ def check_both(tap, vm):
     thread = threading.Thread(target=guest)
     thread.start()
     control = vm.connect()
-    for i in range(200):
-        call(control, EXTEND, bytes([18]) + record(vm, 18, 0x1801, i))
-    stop.append(1)
-    thread.join()
-    control.close()
+    try:
+        for i in range(200):
+            call(control, EXTEND, bytes([18]) + record(vm, 18, 0x1801, i))
+    finally:
+        stop.append(1)
+        thread.join()
+        control.close()
     status = vm.wait_status(lambda s: s["synced"] == s["records"])
     tap.is_equal((status["records"], status["fault"]), (before + 200 + len(taken), 0),
                  "guest and host at once: every record that was taken is counted once")

@@ -196,7 +196,20 @@ static void test_full_pipe_is_busy(void)
     g_assert_cmpuint(run(device, 16, 0, MONATT_CMD_RESET_REGISTER), ==, MONATT_ERR_BUSY);
     g_assert_cmpuint(rd(device, MONATT_REG_STATUS), ==, MONATT_STATUS_BUSY);
     g_assert_cmpmem(&device->registers.mr[1], sizeof(before), &before, sizeof(before));
-    device->pipe->logged = device->pipe->synced = 1;
+    /* The host is not kept out: some slots no guest can fill. */
+    static const uint8_t digest[MONATT_SHA384_SIZE] = {1};
+    MonattError err = {0};
+    uint64_t number;
+    for (uint32_t i = PIPE_ENTRIES; i < PIPE_SLOTS; i++) {
+        g_assert_true(device_extend(device, REGISTERS_HOST, 17, digest, digest, MONATT_CEL_RECORD,
+                                    "x", 1, &number, &err));
+        g_assert_cmpuint(number, ==, i);
+    }
+    g_assert_false(device_extend(device, REGISTERS_HOST, 17, digest, digest, MONATT_CEL_RECORD, "x",
+                                 1, &number, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_BUSY);
+    g_assert_cmpuint(pipe_entry(device->pipe, 0)->index, ==, 1); /* nothing was written over */
+    device->pipe->logged = device->pipe->synced = 1 + PIPE_SLOTS - PIPE_ENTRIES;
     g_assert_cmpuint(run(device, 1, 32, MONATT_CMD_EXTEND_SHA256), ==, MONATT_ERR_NONE);
     device_free(device);
 }
