@@ -157,7 +157,7 @@ static bool check_fault(Vm *vm, MonattError *err)
         [MONATT_FAULT_LOG_WRITE] = "its event log cannot be written",
         [MONATT_FAULT_WIRE] = "the connection to QEMU was dropped",
         [MONATT_FAULT_RESTORED] = "the VM was put into a saved state, of which it knows nothing",
-        [MONATT_FAULT_RECOVERY] = "what a killed device left does not fit together",
+        [MONATT_FAULT_RECOVERY] = "its event log and what it measured do not fit together",
     };
     uint32_t fault = vm->status.fault;
     if (fault != MONATT_FAULT_NONE) {

@@ -192,11 +192,10 @@ bool device_ready(Device *device, MonattError *err)
 {
     if (device_broken(device)) {
         monatt_error_set(err, MONATT_ERROR_FAULT, "device: '%s': %s", device->name,
-                         device->tpm_gone      ? "its swtpm is gone"
-                         : device->tpm_differs ? "its swtpm shows other values"
-                         : device->reset.restored
-                             ? "the VM was put into a saved state"
-                             : "what a killed device left does not fit together");
+                         device->tpm_gone         ? "its swtpm is gone"
+                         : device->tpm_differs    ? "its swtpm shows other values"
+                         : device->reset.restored ? "the VM was put into a saved state"
+                                                  : "its event log is not what it wrote");
         return monatt_error_hint(err, "reset the VM");
     }
     if (device->resetting || reset_pending(&device->reset, device_now_ms())) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "libmonatt/base/log.h"
 #include "libmonatt/eventlog/cel.h"
@@ -133,6 +134,18 @@ static void take_note(EventLog *log, const uint8_t *bytes, size_t size, bool hos
     }
 }
 
+/* Nobody but this thread writes the file: another size means that records are gone. */
+static void check_size(const EventLog *log, Device *device, off_t wanted)
+{
+    struct stat status;
+    bool same = fstat(log->fd, &status) == 0 && status.st_size == wanted;
+    if (!same && !device->recovery_failed) {
+        monatt_log_error("event log: it was changed on disk: no evidence until the VM is reset");
+        device->recovery_failed = true;
+        device_post(device, MONATT_EVENT_FAULT, MONATT_FAULT_RECOVERY);
+    }
+}
+
 /* Waits for a record, or for the time when the segment may be sealed. */
 static void wait_for_work(EventLog *log, Device *device)
 {
@@ -164,6 +177,7 @@ void event_log_run(EventLog *log, Device *device)
         uint64_t count = encode_batch(log, device, &size, &host);
         off_t offset = (off_t)device->log_bytes;
         device->log_writing = true;
+        check_size(log, device, offset);
         pthread_mutex_unlock(&device->lock);
         bool ok = segment_files_write(log->fd, log->buffer, size, offset) &&
                   (!host || fdatasync(log->fd) == 0);

@@ -72,8 +72,9 @@ typedef enum MonattDeviceFault {
     MONATT_FAULT_TPM_DIFFERS = 2, /* after a drain, a PCR is not what the device computed */
     MONATT_FAULT_LOG_WRITE = 3,   /* disk full, I/O error: extends answer busy */
     MONATT_FAULT_WIRE = 4,        /* framing error: the connection to QEMU was dropped */
-    MONATT_FAULT_RECOVERY = 5, /* what a killed device left does not fit together: until VM reset */
-    MONATT_FAULT_RESTORED = 6, /* QEMU put the VM into a saved state: until VM reset */
+    MONATT_FAULT_RECOVERY =
+        5, /* log and records do not fit together (recovery.h): until VM reset */
+    MONATT_FAULT_RESTORED = 6,  /* QEMU put the VM into a saved state: until VM reset */
     MONATT_FAULT_MIGRATION = 7, /* in an event only: a migration was begun, and cancelled */
 } MonattDeviceFault;
 
