@@ -111,6 +111,12 @@ static void nearly_right(void)
 void hostile(uint32_t seed)
 {
     state = seed ? seed : 1;
+    for (uint32_t at = 0; at < MONATT_RING_HEADER_SIZE + 64 * MONATT_RING_SLOT_SIZE; at += 4) {
+        store32(RING_MEMORY + at, 0);
+    }
+    for (uint32_t at = 0; at < MONATT_SHADOW_SIZE; at += 4) {
+        store32(SHADOW_MEMORY + at, 0);
+    }
     for (uint32_t round = 0;; round++) {
         if (round % 1000 == 0) {
             set_up();
