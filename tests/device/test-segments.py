@@ -243,6 +243,60 @@ def check_reset(tap, vm):
     tap.is_equal(vm.log(), (logs[-1][1], 41), "and gives the right one out")
 
 
+def fill_up(path):
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def check_no_room(tap):
+    """A disk with room for records and none for a checkpoint: the segment goes on."""
+    state = tempfile.mkdtemp(prefix="hwa-full-", dir="/tmp")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        tap.skip(f"no tmpfs: {done.stderr.strip()}", "a disk without room for a checkpoint")
+        os.rmdir(state)
+        return
+    service = Service(paths.HW_ATTEST, state=state, options=SMALL)
+    try:
+        vm = service.attach(name="full")
+        for i in range(39):  # about 7,500 bytes: the second page of two is not full
+            vm.guest_extend(3, *digests(b"%d" % i), bytes(64))
+        vm.wait_status(lambda s: s["synced"] == 39)
+        fill_up(state + "/filler")
+        vm.guest_extend(3, *digests(b"one more"))
+        until = time.monotonic() + 20
+        while "write the checkpoint" not in service.stderr() and time.monotonic() < until:
+            time.sleep(0.02)
+        tap.contains(service.stderr(), "write the checkpoint", "no room: the device says so")
+        status = vm.wait_status(lambda s: s["synced"] == 40)
+        tap.is_equal((status["fault"], vm.guest_extend(3, *digests(b"and more"))), (0, 0),
+                     "no room: no fault, and the guest's extends are taken")
+        tap.is_equal([n for n, _ in segments(read_files(vm.state))], [0],
+                     "no room: the segment goes on")
+        os.unlink(state + "/filler")
+        for _ in range(400):
+            logs = segments(read_files(vm.state))
+            if len(logs) > 1:
+                break
+            time.sleep(0.02)
+        tap.is_equal([n for n, _ in logs], [0, 1], "room again: it is sealed")
+        vm.guest_extend(3, *digests(b"behind"))
+        vm.wait_status(lambda s: s["synced"] == 42)
+        done, values = CEL.replay_files([d for _, d in segments(read_files(vm.state))])
+        tap.is_equal((done, values["sha256"]), (42, [v[0] for v in vm.registers()]),
+                     "and nothing is lost")
+        vm.close()
+    finally:
+        service.close()
+        subprocess.run(["umount", "-l", state], check=False)
+        os.rmdir(state)
+
+
 def kill_once(vm):
     """Returns when another process answers."""
     pid = vm.status()["device"]
@@ -349,6 +403,7 @@ def main():
         check_ring(tap, vm)
         check_reset(tap, vm)
         tap.ok(vm.close(), "the VM ends")
+        check_no_room(tap)
         check_kills(tap)
         check_rate(tap)
         tap.ok(not [line for line in service.killed() if "signal 9" not in line],
