@@ -290,6 +290,29 @@ def check_guest(tap, qemu):
         tap.is_equal(result.status, HEALTHY, "and is healthy")
 
 
+def check_silent_guest(tap, qemu):
+    """A Linux that does not answer ACPI's hot-plug: the dead device is ejected by the host."""
+    why = guest_library.missing()
+    if why:
+        tap.skip(why, "a Linux guest without hot-plug")
+        return
+    with Host() as host, Guest(host, name="silent", append="acpiphp.disable=1",
+                               launcher=("--monatt-qemu", qemu, "--monatt-no-plugin")) as guest:
+        os.kill(guest.device.status()["device"], signal.SIGKILL)
+        tap.ok(wait_for(lambda: "has the new device" in service_log(host)),
+               "Linux without hot-plug: replaced", service_log(host))
+        status = guest.device.status()
+        tap.ok(status["paused"] > 0 and guest.qmp("query-status")["status"] == "running",
+               "with the VM stopped for it, which runs again", status)
+        guest.run("d=$(grep -l 0xa77e /sys/bus/pci/devices/*/device); echo 1 > ${d%device}remove; "
+                  "echo 1 > /sys/bus/pci/rescan")
+        text = wait_for(lambda: guest.run("monatt-guest read 1", check=False).text)
+        tap.contains(text, "MR1", "it finds the device by a look at its bus")
+        guest.reboot()
+        tap.contains(guest.run("monatt-guest read 1").text, "MR1", "or by a reboot")
+        tap.is_equal(guest.device.status()["boot_count"], 2, "which is a boot")
+
+
 def main():
     tap = Tap()
     missing = paths.missing("swtpm", paths.QEMU, paths.HW_ATTEST, paths.MONATT_QEMU)
@@ -315,9 +338,10 @@ def main():
         if tap.failed > failed:
             tap.note(service.stderr())
         service.close()
-    if len(sys.argv) == 1 or "check_guest" in sys.argv[1:]:
-        with tap:
-            check_guest(tap, qemu)
+    for check in (check_guest, check_silent_guest):
+        if len(sys.argv) == 1 or check.__name__ in sys.argv[1:]:
+            with tap:
+                check(tap, qemu)
     shutil.rmtree(folder)
     return tap.done()
 
