@@ -22,7 +22,7 @@ from ring_client import Memory, Ring, Shadow  # noqa: E402
 from tap import Tap  # noqa: E402
 
 EXTENDS = 10000
-PIPE = 1024  # extends that the device holds for its TPM
+PIPE = 1024  # extends of a guest that the device holds for its TPM
 SOAK = 150000
 EVERY = 37  # so many slots are followed by one extend through the window
 
@@ -127,6 +127,8 @@ def check_full_pipe(tap, vm, ring):
         tap.is_equal((status["records"] - status["synced"], vm.read(BAR0 + 0xC), status["fault"]),
                      (PIPE, 2, 0), "the pipe is full, the device busy and without fault")
         tap.is_equal(vm.guest_extend(8, *digests(b"x")), rc.ERR_BUSY, "an extend by the window is busy")
+        tap.is_equal([vm.extend(20, b"host") >= 0 for _ in range(20)], [True] * 20,
+                     "the host's records find room, and are on disk")
     finally:
         os.kill(swtpm, signal.SIGCONT)
     ring.wait()
