@@ -96,7 +96,8 @@ def host_headers(release):
     for folder in (f"/lib/modules/{release}/build", f"/usr/src/linux-headers-{release}"):
         if os.path.exists(f"{folder}/Makefile"):
             return folder
-    raise Missing(f"linux-headers-{release} is missing")
+    found = sorted(name for name in os.listdir("/usr/src") if name.endswith("-cloud-amd64"))
+    raise Missing(f"linux-headers-{release} is missing (there: {', '.join(found) or 'none'})")
 
 
 def host_modules(release):

@@ -13,25 +13,20 @@ import shutil
 import subprocess
 import tempfile
 
+import driver_module
 import guest as guest_library
 import paths
 
 SOURCES = ("rootkit.c", "Kbuild")
 
 
-class Missing(Exception):
-    """The reason for a skip."""
+Missing = driver_module.Missing
 
 
 def headers():
     """The folder of kernel headers that belongs to the guests' kernel."""
     kernel = os.path.basename(guest_library.kernel())
-    release = kernel.removeprefix("vmlinuz-")
-    for folder in (f"/lib/modules/{release}/build", f"/usr/src/linux-headers-{release}"):
-        if os.path.exists(f"{folder}/Makefile"):
-            return folder
-    found = sorted(name for name in os.listdir("/usr/src") if name.endswith("-cloud-amd64"))
-    raise Missing(f"linux-headers-{release} is missing (there: {', '.join(found) or 'none'})")
+    return driver_module.host_headers(kernel.removeprefix("vmlinuz-"))
 
 
 def build():
