@@ -20,6 +20,7 @@
 void vfio_listen_init(VfioListen *listen)
 {
     listen->fd = -1;
+    listen->monitored = false;
     listen->path[0] = '\0';
 }
 
@@ -92,12 +93,12 @@ bool vfio_listen_again(VfioListen *listening, const char *run_folder, const char
     return open_for(listening, run_folder, place, err);
 }
 
-static bool monitor_closed(Device *device, bool had_monitor)
+static bool monitor_closed(Device *device)
 {
     pthread_mutex_lock(&device->lock);
     bool open = device->qmp_open;
     pthread_mutex_unlock(&device->lock);
-    return had_monitor && !open;
+    return !open;
 }
 
 static int accept_one(const VfioListen *listening)
@@ -120,12 +121,9 @@ bool vfio_listen_accept(VfioListen *listening, Device *device, int64_t deadline_
 {
     const char *why = NULL;
     int fd = -1;
-    pthread_mutex_lock(&device->lock);
-    bool had_monitor = device->qmp_open;
-    pthread_mutex_unlock(&device->lock);
     while (fd < 0 && !why) {
         /* First whether anybody lives, or its last connection would be served. */
-        if (monitor_closed(device, had_monitor)) {
+        if (listening->monitored && monitor_closed(device)) {
             why = "QEMU ended before it connected";
         } else if (device_now_ms() >= deadline_ms) {
             why = "QEMU did not connect in time";

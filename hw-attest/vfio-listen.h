@@ -17,6 +17,8 @@
 typedef struct VfioListen {
     int fd;        /* -1: not listening */
     uint32_t user; /* who may connect, with root */
+    /* QEMU has a monitor whose closing is its end; set before the thread that sees it runs. */
+    bool monitored;
     char path[MONATT_WIRE_PATH_SIZE];
 } VfioListen;
 
@@ -35,7 +37,8 @@ bool vfio_listen_again(VfioListen *listening, const char *run_folder, const char
                        MonattError *err) MONATT_MUST_CHECK;
 /*
  * Waits for QEMU; closes the socket in any case.  Ends at deadline_ms (as
- * device_now_ms()) or when QEMU's monitor, if there was one, is closed: PEER.
+ * device_now_ms()) or when QEMU's monitor is closed, if it is monitored; also one that
+ * was closed before: PEER.
  */
 bool vfio_listen_accept(VfioListen *listen, Device *device, int64_t deadline_ms, int *ret_fd,
                         MonattError *err) MONATT_MUST_CHECK;

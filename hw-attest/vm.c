@@ -492,6 +492,7 @@ bool vm_enter_sandbox(Vm *vm, MonattError *err)
     control_init(&vm->control, vm->listen_fd, vm->device->wake_fd, &vm->tpm);
     vm->control.reopen = reopen;
     vm->control.reopen_argument = vm;
+    vm->vfio.monitored = vm->qmp.fd >= 0;
     return (vm->files_left || vm_leave_files(vm, err)) && start_threads(vm, err) &&
            sandbox_before_guest(&vm->sandbox, err);
 }
