@@ -250,7 +250,7 @@ def check_disk_full(tap, host, ask):
 def check_device(tap, ask, vm):
     """Killed by anybody: the boot, its reports and their chain go on.  By its sandbox: gone."""
     before = Evidence(again(ask).body)
-    for number in (signal.SIGKILL, signal.SIGSEGV):
+    for number in (signal.SIGKILL, signal.SIGABRT):
         device = vm.status()["device"]
         os.kill(device, number)
         answer = again(ask)

@@ -266,7 +266,7 @@ def main():
         with tap:
             check(tap, service)
     for number, name in ((signal.SIGKILL, "device killed"), (signal.SIGSTOP, "device stopped"),
-                         (signal.SIGSEGV, "device crashed")):
+                         (signal.SIGABRT, "device crashed")):
         with tap:
             check_killed_device(tap, service, number, name)
     for kills, name in (([signal.SIGSYS], "killed by its sandbox"),
