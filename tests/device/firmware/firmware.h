@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include "hw-attest/register-map.h"
 #include "tests/device/firmware/layout.h"
+#include "tests/device/firmware/ports.h"
 
 /* Guest memory that the device is told of, above the image. */
 #define RING_MEMORY 0x200000u
@@ -30,35 +31,6 @@ typedef struct Machine {
 } Machine;
 
 extern Machine machine;
-
-static inline void out8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static inline void out16(uint16_t port, uint16_t value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void out32(uint16_t port, uint32_t value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint32_t in32(uint16_t port)
-{
-    uint32_t value;
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
 
 static inline uint64_t ticks(void)
 {
