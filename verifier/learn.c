@@ -36,11 +36,22 @@ static void add_host(MonattEnvironment *environment, const MonattAppraisal *a)
     }
 }
 
+/* Found for this report or for an earlier one of the boot, described or only counted: what runs in
+ * a kernel that was compromised is no reference for anything. */
+static gboolean shows_finding(const MonattLogFacts *facts)
+{
+    gboolean counted = FALSE;
+    for (guint i = 0; i < facts->summaries->len; i++) {
+        counted |= g_array_index(facts->summaries, MonattSummaryFact, i).summary.findings > 0;
+    }
+    return counted || facts->findings_total > 0 || facts->earlier_total > 0;
+}
+
 MonattReference *monatt_learn_reference(const MonattAppraisal *a, const char *id, GError **error)
 {
     char vid[MONATT_UUID_TEXT_SIZE];
     monatt_text_from_uuid(a->claims->vid, vid);
-    if (a->facts.findings_total > 0) {
+    if (shows_finding(&a->facts)) {
         g_set_error(error, MONATT_GERROR, MONATT_ERROR_REFUSED,
                     "reference: the evidence shows a hidden process, nothing is learned from it");
         return NULL;

@@ -227,9 +227,15 @@ def check_verdicts(tap, fake):
     expect(tap, fake, "40 hidden before a cut: not all are kept, all are counted", COMPROMISED,
            ("process 4000 (", "hidden earlier"), "--hidden", "40", "--hidden-in", "1", "--earlier",
            "3", "--seal-after", "2")
-    learned, _ = fake.learn(fake.evidence("--hidden", "1"))
-    tap.ok(learned.status == REFUSED and "hidden" in learned.err, "nothing is learned from it",
-           learned)
+    for name, options in (
+            ("one hidden now", ("--hidden", "1")),
+            ("two counted now, none described", ("--findings", "2")),
+            ("one hidden earlier", ("--hidden", "1", "--hidden-in", "1", "--earlier", "3")),
+            ("one hidden before a cut", ("--hidden", "1", "--hidden-in", "1", "--earlier", "3",
+                                         "--seal-after", "2"))):
+        learned, _ = fake.learn(fake.evidence(*options))
+        tap.ok(learned.status == REFUSED and "hidden" in learned.err,
+               f"{name}: nothing is learned from it", learned)
 
 
 def check_reference(tap, fake, reference):
