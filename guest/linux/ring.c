@@ -151,13 +151,13 @@ struct walk {
     u32 finished; /* of those, results collected */
 };
 
-/* Takes in what the device did.  False: it counts slots that it never got. */
+/* Takes in what the device did.  False: it counts slots that it never got, or counts backwards. */
 static bool harvest(struct monatt *m, struct walk *walk)
 {
     u32 ready = header_read(m, MONATT_RING_CONSUMED) - walk->base;
 
     virt_rmb(); /* the count before what it counts */
-    if (ready > walk->given) {
+    if (ready > walk->given || ready < walk->finished) {
         return false;
     }
     for (; walk->finished < ready; walk->finished++) {
@@ -259,7 +259,7 @@ static int ring_submit(struct monatt *m, struct monatt_slot *slots, u32 count, u
             break;
         }
         if (!harvest(m, &walk)) {
-            dev_err(&m->pdev->dev, "the device counts slots that it never got\n");
+            dev_err(&m->pdev->dev, "the device counts slots wrongly\n");
             error = -EAGAIN;
             break;
         }
