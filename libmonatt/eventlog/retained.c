@@ -64,12 +64,6 @@ bool monatt_retained_is_finding(const MonattCelEntry *entry)
     return read_finding(entry->content, entry->content_size, &ignored) == SAYS_FINDING;
 }
 
-static bool is_same(const MonattFindingPayload *a, const MonattFindingPayload *b)
-{
-    return a->sub_check == b->sub_check && a->address == b->address && a->pid == b->pid &&
-           a->start_ns == b->start_ns;
-}
-
 /* A hidden process is found again by each measurement: once is enough. */
 static bool is_kept(const MonattRetained *retained, const MonattFindingPayload *finding)
 {
@@ -81,7 +75,7 @@ static bool is_kept(const MonattRetained *retained, const MonattFindingPayload *
                            retained->entries[FINDINGS_AT + i].size, NULL);
         if (monatt_cel_next(&r, &entry) &&
             read_finding(entry.content, entry.content_size, &other) == SAYS_FINDING &&
-            is_same(finding, &other)) {
+            monatt_finding_is_same(finding, &other)) {
             return true;
         }
     }

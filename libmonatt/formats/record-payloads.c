@@ -233,6 +233,12 @@ bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret
     return true;
 }
 
+bool monatt_finding_is_same(const MonattFindingPayload *a, const MonattFindingPayload *b)
+{
+    return a->sub_check == b->sub_check && a->address == b->address && a->pid == b->pid &&
+           a->start_ns == b->start_ns;
+}
+
 void monatt_boot_item_encode(MonattWriter *w, const MonattBootItemPayload *payload)
 {
     monatt_writer_u16_be(w, payload->kind);

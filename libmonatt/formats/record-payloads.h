@@ -163,6 +163,8 @@ bool monatt_tasks_summary_decode(const MonattRecord *record, MonattTasksSummaryP
 void monatt_finding_encode(MonattWriter *w, const MonattFindingPayload *payload);
 bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret,
                            MonattError *err) MONATT_MUST_CHECK;
+/* The same hidden process, found by two measurements: device and verifier must agree on it. */
+bool monatt_finding_is_same(const MonattFindingPayload *a, const MonattFindingPayload *b);
 void monatt_boot_item_encode(MonattWriter *w, const MonattBootItemPayload *payload);
 bool monatt_boot_item_decode(const MonattRecord *record, MonattBootItemPayload *ret,
                              MonattError *err) MONATT_MUST_CHECK;

@@ -76,16 +76,11 @@ static bool keep_finding(MonattLogFacts *facts, const MonattCelEntry *entry,
     return true;
 }
 
-static gboolean is_same(const MonattFindingPayload *a, const MonattFindingPayload *b)
-{
-    return a->sub_check == b->sub_check && a->address == b->address && a->pid == b->pid &&
-           a->start_ns == b->start_ns;
-}
-
 gboolean monatt_log_facts_has(const GArray *findings, const MonattFindingPayload *finding)
 {
     for (guint i = 0; i < findings->len; i++) {
-        if (is_same(&g_array_index(findings, MonattFindingFact, i).finding, finding)) {
+        if (monatt_finding_is_same(&g_array_index(findings, MonattFindingFact, i).finding,
+                                   finding)) {
             return TRUE;
         }
     }
@@ -242,7 +237,6 @@ static void take_checkpoint(MonattLogFacts *facts, const MonattCheckpoint *check
     for (unsigned i = MONATT_EVIDENCE_FIRST; i <= MONATT_EVIDENCE_LAST; i++) {
         sequences[i] = checkpoint->extends[i];
     }
-    facts->segment = checkpoint->segment;
     facts->earlier_total = checkpoint->findings;
     facts->unreadable[MONATT_MR_INTROSPECTION] += checkpoint->others;
 }

@@ -42,7 +42,6 @@ typedef struct MonattLogFacts {
     uint64_t boot_total, summaries_total, findings_total;
     GArray *earlier;        /* MonattFindingFact of this boot before that, each process once */
     uint64_t earlier_total; /* records that reported one */
-    uint64_t segment;       /* of the log; 0: it begins with the boot */
     GArray *open_summaries; /* not yet closed by a report: no rule may look at these */
     GArray *open_findings;
     uint64_t open_summaries_total, open_findings_total;
