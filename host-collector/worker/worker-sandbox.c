@@ -28,7 +28,7 @@
 #endif
 
 #define NOBODY 65534
-#define HEAP_BYTES (384ull * 1024 * 1024) /* BTF, tables and answer: 110 MiB at their maxima */
+#define HEAP_BYTES (384ull * 1024 * 1024) /* two kernels, tables, answer: at most 245 MiB */
 #define CPU_SECONDS 3600u                 /* a scan takes about 1 ms: a million of them */
 #define EMPTY_ROOT "/proc/self/fdinfo"    /* nothing can be made there; gone with the process */
 

@@ -114,6 +114,7 @@ static void put_symbols(uint8_t *bytes, uint64_t btf_size)
         {"R__stop_BTF", IMAGE_KERNEL + IMAGE_BTF + btf_size},
         {"Djiffies_64", IMAGE_KERNEL + IMAGE_JIFFIES},
         {"dtotal_forks", IMAGE_KERNEL + VARIABLES + 0x8},
+        {"Rlinux_banner", IMAGE_KERNEL + IMAGE_BANNER},
     };
     const uint32_t count = sizeof(symbols) / sizeof(symbols[0]);
     uint8_t *name = bytes + NAMES;
@@ -135,6 +136,7 @@ static void put_symbols(uint8_t *bytes, uint64_t btf_size)
         bytes[TOKEN_INDEX + 2 * i] = (uint8_t)(2 * i);
         bytes[TOKEN_INDEX + 2 * i + 1] = (uint8_t)(2 * i >> 8);
     }
+    snprintf((char *)bytes + IMAGE_BANNER, 64, "Linux version 6.1.0-invented (nobody@nowhere) #1");
     guest_image_put_u64(bytes, VARIABLES, 1000);
     guest_image_put_u64(bytes, VARIABLES + 0x8, 77);
     guest_image_put_u32(bytes, VARIABLES + 0x10, 1);
@@ -146,7 +148,8 @@ static void put_symbols(uint8_t *bytes, uint64_t btf_size)
 typedef struct BtfRow {
     const char *type; /* NULL: a member of the type above */
     const char *member;
-    uint32_t offset; /* bytes; of a type: its size */
+    uint32_t offset;      /* bytes; of a type: its size */
+    const char *embedded; /* the struct that a member is; NULL: it is the integer */
 } BtfRow;
 static const BtfRow rows[] = {
     {"task_struct", NULL, IMAGE_TASK_SIZE},
@@ -163,15 +166,15 @@ static const BtfRow rows[] = {
     {NULL, "usage", 0x6c},
     {NULL, "stack", IMAGE_TASK_STACK},
     {NULL, "start_time", 0x78},
-    {NULL, "se", 0x80},
+    {NULL, "se", 0x80, "sched_entity"},
     {"sched_entity", NULL, 0x40},
     {NULL, "group_node", 0x10},
     {"cred", NULL, 0x40},
     {NULL, "uid", 0x4},
     {"pid_namespace", NULL, 0x40},
-    {NULL, "idr", 0x8},
+    {NULL, "idr", 0x8, "idr"},
     {"idr", NULL, 0x20},
-    {NULL, "idr_rt", 0},
+    {NULL, "idr_rt", 0, "xarray"},
     {"xarray", NULL, 0x10},
     {NULL, "xa_head", 0x8},
     {"xa_node", NULL, 0x300},
@@ -196,7 +199,20 @@ static const BtfRow rows[] = {
     {NULL, "objects", 0x12}, /* 16 bits into the word at 0x10 */
 };
 
-/* BTF: one integer type, which all members have, and the structs of the rows. */
+/* Number 1 is the integer, the structs follow. */
+static uint32_t type_number(const char *name)
+{
+    uint32_t number = 1;
+    for (size_t i = 0; name && i < sizeof(rows) / sizeof(rows[0]); i++) {
+        number += rows[i].type != NULL;
+        if (rows[i].type && strcmp(rows[i].type, name) == 0) {
+            return number;
+        }
+    }
+    return 1;
+}
+
+/* BTF: one integer type, which nearly all members have, and the structs of the rows. */
 static uint64_t put_btf(uint8_t *bytes)
 {
     const uint64_t header = 24;
@@ -223,7 +239,7 @@ static uint64_t put_btf(uint8_t *bytes)
             guest_image_put_u32(bytes, begin + types + 4, 4u << 24 | members);
             guest_image_put_u32(bytes, begin + types + 8, rows[i].offset);
         } else {
-            guest_image_put_u32(bytes, begin + types + 4, 1);
+            guest_image_put_u32(bytes, begin + types + 4, type_number(rows[i].embedded));
             guest_image_put_u32(bytes, begin + types + 8, rows[i].offset * 8);
         }
         types += 12;

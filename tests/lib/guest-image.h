@@ -39,6 +39,7 @@
 #define IMAGE_IDR_HEAD 0x20010u /* where init_pid_ns keeps its root */
 #define IMAGE_QUEUE 0x23100u    /* CPU 0's: curr, idle, cfs_tasks */
 #define IMAGE_JIFFIES 0x25000u
+#define IMAGE_BANNER 0x25100u /* linux_banner */
 
 /* size must be IMAGE_SIZE; fills it anew. */
 void guest_image_fill(uint8_t *bytes, size_t size);

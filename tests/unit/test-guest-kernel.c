@@ -90,8 +90,8 @@ static void test_refuses_symbols(void)
     assert_refused("no count");
     guest_image_put_u32(image, 0x9808, 1000001);
     assert_refused("no count");
-    guest_image_put_u32(image, 0x9808, 10); /* the names after that are not looked at */
-    assert_refused("no symbol __start_BTF");
+    guest_image_put_u32(image, 0x9808, 10);     /* the names after that are not looked at */
+    assert_refused("its banner does not bear"); /* no BTF, so no init_task: the banner must tell */
     set_up();
     image[0xa000] = 0xff; /* a length of two bytes whose second one goes on */
     image[0xa001] = 0xff;
@@ -111,7 +111,7 @@ static void test_refuses_symbols(void)
 static void test_forms(void)
 {
     MonattError err = {0};
-    const uint64_t table = 0x9000, count = 14, per_cpu = 4;
+    const uint64_t table = 0x9000, count = 15, per_cpu = 4;
 
     for (int form = 0; form < 2; form++) {
         set_up();
@@ -146,23 +146,145 @@ static void test_bounds_names(void)
     assert_refused("name 0 is not one");
 }
 
-static void test_refuses_types(void)
+static void assert_found(void)
 {
+    MonattError err = {0};
+    if (!guest_kernel_find(&kernel, &memory, &err)) {
+        g_error("%s", err.message);
+    }
+}
+
+/* Overwrites a name in the BTF's strings, with what is as long or shorter. */
+static void rename_type(const char *from, const char *to)
+{
+    size_t size = strlen(from) + 1;
+    uint8_t *name;
+    char key[64] = {0}; /* with the terminators around */
+
+    memcpy(key + 1, from, size);
+    name = memmem(image + IMAGE_BTF, 4096, key, size + 1);
+    g_assert_nonnull(name);
+    for (size_t i = 1; i <= size; i++) {
+        name[i] = *to ? (uint8_t)*to++ : 0;
+    }
+}
+
+/* Without usable BTF a kernel is one all the same, and every view says what it lacks. */
+static void test_without_types(void)
+{
+    static const struct {
+        uint32_t place;
+        uint32_t value;
+        const char *why;
+    } changes[] = {{IMAGE_BTF, 0xffffffff, "not BTF"},
+                   {IMAGE_BTF + 12, 0x7fffffff, "sections outside"},
+                   {IMAGE_BTF + 24 + 4, 31u << 24, "unknown kind"}};
+    uint64_t address;
+    uint32_t offset;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+        set_up();
+        guest_image_put_u32(image, changes[i].place, changes[i].value);
+        assert_found();
+        for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+            g_assert_nonnull(strstr(kernel.missing[view], changes[i].why));
+        }
+        g_assert_true(guest_kernel_symbol(&kernel, "init_task", &address));
+        g_assert_false(guest_kernel_member(&kernel, "task_struct", "pid", &offset));
+        g_assert_cmpuint(guest_kernel_sizeof(&kernel, "task_struct"), ==, 0);
+        g_assert_true(guest_kernel_check(&kernel));
+    }
+    /* Then the banner must be the note's: nothing else tells it from a note that was made up. */
+    image[IMAGE_BANNER + 16] = '9';
+    g_assert_false(guest_kernel_check(&kernel));
+    assert_refused("banner");
     set_up();
-    image[IMAGE_BTF] ^= 1;
-    assert_refused("not BTF");
-    set_up();
-    guest_image_put_u32(image, IMAGE_BTF + 12, 0x7fffffff);
-    assert_refused("sections outside");
-    set_up();
-    image[IMAGE_BTF + 24 + 7] = 31; /* kind of the first type */
-    assert_refused("unknown kind");
-    set_up();
-    memcpy(memmem(image + IMAGE_BTF, 4096, "exit_state", 10), "exit_stats", 10);
-    assert_refused("no task_struct.exit_state");
+    image[IMAGE_BANNER + 16] = '9';
+    assert_refused("banner");
     set_up();
     memcpy(image + guest_image_task(0) + 0x28, "swapper/1", 9);
     assert_refused("no init_task");
+}
+
+/* One member is gone: the views that need it say so, the others know nothing of it. */
+static void test_degrades_alone(void)
+{
+    set_up();
+    rename_type("cfs_tasks", "cfs_tusks");
+    assert_found();
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_RUN_QUEUES], ==, "BTF has no rq.cfs_tasks");
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_LIST], ==, "");
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_PID_IDR], ==, "");
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_SLAB], ==, "");
+    set_up();
+    rename_type("exit_state", "exit_stats");
+    assert_found();
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+        g_assert_cmpstr(kernel.missing[view], ==, "BTF has no task_struct.exit_state");
+    }
+    /* A symbol: the name of task_struct_cachep. */
+    set_up();
+    memcpy(memmem(image + 0xa000, 4096, "task_struct_cachep", 18), "task_struct_cachet", 18);
+    assert_found();
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_SLAB], ==, "no symbol task_struct_cachep");
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_LIST], ==, "");
+}
+
+/* Names that members had before: state until 5.13, a slab's in struct page until 5.16. */
+static void test_older_names(void)
+{
+    set_up();
+    rename_type("__state", "state");
+    rename_type("page", "pag");
+    rename_type("slab", "page");
+    assert_found();
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+        g_assert_cmpstr(kernel.missing[view], ==, "");
+    }
+    g_assert_cmphex(kernel.offsets.task_state, ==, IMAGE_TASK_STATE);
+    g_assert_cmphex(kernel.offsets.slab_cache, ==, 0x8);
+    g_assert_cmphex(kernel.offsets.slab_objects, ==, 0x10);
+}
+
+static void test_lookups(void)
+{
+    char name[KALLSYMS_NAME_MAXIMUM];
+    uint64_t address, offset;
+    uint32_t member, shift, width;
+
+    set_up();
+    assert_found();
+    g_assert_true(guest_kernel_symbol(&kernel, "jiffies_64", &address));
+    g_assert_cmphex(address, ==, IMAGE_KERNEL + IMAGE_JIFFIES);
+    g_assert_false(guest_kernel_symbol(&kernel, "jiffies_6", &address));
+    g_assert_false(guest_kernel_symbol(&kernel, "", &address));
+    g_assert_true(guest_kernel_symbol_at(&kernel, IMAGE_KERNEL + IMAGE_TEXT, name, &offset));
+    g_assert_cmpstr(name, ==, "_stext");
+    g_assert_cmphex(offset, ==, 0);
+    g_assert_true(guest_kernel_symbol_at(&kernel, IMAGE_KERNEL + IMAGE_TEXT + 28, name, &offset));
+    g_assert_cmpstr(name, ==, "_stext");
+    g_assert_cmphex(offset, ==, 28);
+    /* Before the first of the kernel's half; of the user's half; per CPU. */
+    g_assert_false(guest_kernel_symbol_at(&kernel, IMAGE_KERNEL + 0xff, name, &offset));
+    g_assert_false(guest_kernel_symbol_at(&kernel, 0xff, name, &offset));
+    g_assert_true(guest_kernel_symbol_at(&kernel, 0x180, name, &offset));
+    g_assert_cmpstr(name, ==, "runqueues");
+    for (int i = 0; i < 2; i++) { /* the second time from what is remembered */
+        g_assert_true(guest_kernel_member(&kernel, "pid_namespace", "idr", &member));
+        g_assert_cmphex(member, ==, 0x8);
+        g_assert_false(guest_kernel_member(&kernel, "pid_namespace", "idr.none", &member));
+        g_assert_false(guest_kernel_member(&kernel, "none", "idr", &member));
+    }
+    g_assert_true(guest_kernel_bits(&kernel, "slab", "objects", &member, &shift, &width));
+    g_assert_cmpuint(width, ==, 16);
+    g_assert_cmpuint(guest_kernel_sizeof(&kernel, "task_struct"), ==, IMAGE_TASK_SIZE);
+    g_assert_cmpuint(guest_kernel_cpus(&kernel), ==, 1);
+    g_assert_true(guest_kernel_per_cpu(&kernel, kernel.symbols.runqueues, 0, &address));
+    g_assert_cmphex(address, ==, IMAGE_KERNEL + IMAGE_QUEUE);
+    g_assert_false(guest_kernel_per_cpu(&kernel, 0, UINT32_MAX, &address));
+    g_assert_true(guest_kernel_string(&kernel, IMAGE_KERNEL + IMAGE_BANNER, name, 14));
+    g_assert_cmpstr(name, ==, "Linux version");
+    g_assert_false(guest_kernel_string(&kernel, 0x1234, name, sizeof(name)));
 }
 
 /* Another note, of a kernel that does not run any more or never did. */
@@ -173,10 +295,20 @@ static void test_two_notes(void)
     set_up();
     memcpy(image + 0x1f0000, image + IMAGE_NOTE, GUEST_PAGE_SIZE); /* the same text: the ELF note */
     g_assert_true(guest_kernel_find(&kernel, &memory, &err));
-    memcpy(image + 0x1f0000, "OSRELEASE=9", 11); /* differs, fits as well, neither runs */
+    /* Differs, fits as well, neither runs. */
+    memcpy(strstr((char *)image + 0x1f0000, "PAGESIZE=4096"), "PAGESIZE=4097", 13);
     g_assert_false(guest_kernel_find(&kernel, &memory, &err));
     g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
     g_assert_nonnull(strstr(err.message, "two fit"));
+    /* The kernel itself says that it is another release, or one that only begins so. */
+    set_up();
+    memcpy(image + 0x1f0000, image + IMAGE_NOTE, GUEST_PAGE_SIZE);
+    memcpy(image + 0x1f0000, "OSRELEASE=9", 11);
+    g_assert_true(guest_kernel_find(&kernel, &memory, &err));
+    g_assert_cmpstr(kernel.release, ==, "6.1.0-invented");
+    set_up();
+    memcpy(image + IMAGE_NOTE + 10, "6.1.0\nNOT=INVE", 14);
+    assert_refused("banner");
     /* One that does not fit is no rival, wherever it stands. */
     set_up();
     memcpy(image + 0x0, image + IMAGE_NOTE, 1024);
@@ -187,13 +319,20 @@ static void test_two_notes(void)
 
 int main(int argc, char **argv)
 {
+    int result;
+
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/guest-kernel/found", test_found);
     g_test_add_func("/guest-kernel/refuses-notes", test_refuses_notes);
     g_test_add_func("/guest-kernel/refuses-symbols", test_refuses_symbols);
     g_test_add_func("/guest-kernel/forms-of-addresses", test_forms);
     g_test_add_func("/guest-kernel/bounds-names", test_bounds_names);
-    g_test_add_func("/guest-kernel/refuses-types", test_refuses_types);
+    g_test_add_func("/guest-kernel/without-types", test_without_types);
+    g_test_add_func("/guest-kernel/degrades-alone", test_degrades_alone);
+    g_test_add_func("/guest-kernel/older-names", test_older_names);
+    g_test_add_func("/guest-kernel/lookups", test_lookups);
     g_test_add_func("/guest-kernel/two-notes", test_two_notes);
-    return g_test_run();
+    result = g_test_run();
+    guest_kernel_clear(&kernel);
+    return result;
 }

@@ -311,6 +311,27 @@ static void test_run_queues(void)
                     MONATT_REASON_TORN);
 }
 
+/* A view without what it follows says so; without the run queues nobody knows the idle tasks. */
+static void test_degrades_alone(void)
+{
+    const uint32_t read = TASK_SCAN_VIEWS & ~MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES);
+    const GuestTask idle = {.address = 1, .settled = true, .views = 1u << MONATT_VIEW_SLAB};
+    MonattError err = {0};
+
+    set_up();
+    memcpy(memmem(image + IMAGE_BTF, 4096, "cfs_tasks", 9), "cfs_tusks", 9);
+    g_assert_true(guest_kernel_find(&kernel, &memory, &err));
+    task_scan_run(&scan, &kernel);
+    g_assert_cmpint(scan.views[MONATT_VIEW_RUN_QUEUES].reason, ==, MONATT_REASON_UNSUPPORTED);
+    g_assert_cmphex(scan.complete, ==, read);
+    g_assert_cmpuint(scan.table.count, ==, IMAGE_TASKS);
+    assert_nobody_missing();
+    g_assert_cmphex(task_scan_missing(&scan, &kernel, &idle), ==, 0);
+    guest_image_unlink(image, IMAGE_VICTIM); /* and what is hidden is seen as before */
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(missing_of(IMAGE_VICTIM), ==, MONATT_VIEW_BIT(MONATT_VIEW_LIST));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -324,5 +345,6 @@ int main(int argc, char **argv)
     g_test_add_func("/task-views/idr-loops", test_idr_loops);
     g_test_add_func("/task-views/slab", test_slab);
     g_test_add_func("/task-views/run-queues", test_run_queues);
+    g_test_add_func("/task-views/degrades-alone", test_degrades_alone);
     return g_test_run();
 }

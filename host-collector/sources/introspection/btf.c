@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * btf.c - a small reader of BPF Type Format: struct members and their offsets, no more
+ * btf.c - a small reader of BPF Type Format: members, sizes, arrays and enumerators by name
  *
  * Must never believe a length, a type number or a string offset before it compared it.
  */
@@ -17,6 +17,10 @@
 /* Members looked at for one name: a struct of unnamed members of its own type would take for
  * ever; task_struct has about 250. */
 #define STEPS_MAXIMUM 200000
+#define PROBES_MAXIMUM (16u * 1024 * 1024) /* of the hash; names may be made to collide */
+#define NAMESAKES_MAXIMUM 16               /* types of one name that are tried */
+#define POINTER_SIZE 8u
+#define INT_BITS 0xffu /* of the word behind an integer's head */
 
 enum {
     KIND_INT = 1,
@@ -171,27 +175,6 @@ static bool index_types(Btf *btf, MonattError *err)
     return true;
 }
 
-bool btf_init(Btf *btf, const void *bytes, size_t size, MonattError *err)
-{
-    *btf = (Btf){.bytes = bytes, .size = size};
-    if (size > BTF_SIZE_MAXIMUM) {
-        return monatt_error_set(err, MONATT_ERROR_LIMIT, "kernel BTF: %zu bytes, the limit is %u",
-                                size, BTF_SIZE_MAXIMUM);
-    }
-    if (!read_header(btf, err) || !index_types(btf, err)) {
-        btf_clear(btf);
-        return false;
-    }
-    return true;
-}
-
-void btf_clear(Btf *btf)
-{
-    free(btf->offsets);
-    btf->offsets = NULL;
-    btf->count = 0;
-}
-
 /* "" for an offset outside; the last byte of the section is a terminator. */
 static const char *string_at(const Btf *btf, uint32_t offset)
 {
@@ -211,112 +194,320 @@ static bool open_type(const Btf *btf, uint32_t type, MonattReader *ret_reader, T
     return read_head(ret_reader, ret_head);
 }
 
-void btf_find_structs(const Btf *btf, const char *const *names, uint32_t *ret_types, size_t count)
+static uint32_t hash_name(const char *name, size_t length)
 {
-    memset(ret_types, 0, count * sizeof(*ret_types));
-    for (uint32_t type = 1; type <= btf->count; type++) {
-        MonattReader r;
-        TypeHead head;
-        const char *name;
+    uint32_t hash = 2166136261u; /* FNV-1a, then mixed: slots are taken from the low bits */
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
+    }
+    hash ^= hash >> 15;
+    hash *= 0x2c1b3c6du;
+    return hash ^ hash >> 13;
+}
 
-        if (!open_type(btf, type, &r, &head) || head.kind != KIND_STRUCT) {
+static bool is_named_type(const Btf *btf, uint32_t type, TypeHead *ret_head)
+{
+    MonattReader r;
+    return open_type(btf, type, &r, ret_head) &&
+           (ret_head->kind == KIND_STRUCT || ret_head->kind == KIND_UNION ||
+            ret_head->kind == KIND_TYPEDEF) &&
+           *string_at(btf, ret_head->name) != '\0';
+}
+
+static bool hash_types(Btf *btf, MonattError *err)
+{
+    uint32_t named = 0, size = 16, probes = PROBES_MAXIMUM;
+    TypeHead head;
+
+    for (uint32_t type = 1; type <= btf->count; type++) {
+        named += is_named_type(btf, type, &head);
+    }
+    while (size < named * 2) {
+        size *= 2;
+    }
+    btf->slots = calloc(size, sizeof(*btf->slots));
+    if (!btf->slots) {
+        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "kernel BTF: out of memory");
+    }
+    btf->slot_mask = size - 1;
+    for (uint32_t type = 1; type <= btf->count; type++) {
+        const char *name;
+        uint32_t slot;
+
+        if (!is_named_type(btf, type, &head)) {
             continue;
         }
         name = string_at(btf, head.name);
-        for (size_t i = 0; i < count; i++) {
-            if (ret_types[i] == 0 && strcmp(name, names[i]) == 0) {
-                ret_types[i] = type;
+        /* A name as long as the section, again and again, would take for ever to hash. */
+        slot = hash_name(name, strnlen(name, BTF_PATH_MAXIMUM)) & btf->slot_mask;
+        while (btf->slots[slot]) {
+            if (probes-- == 0) {
+                return monatt_error_set(err, MONATT_ERROR_LIMIT,
+                                        "kernel BTF: the names are made to collide");
             }
+            slot = (slot + 1) & btf->slot_mask;
         }
+        btf->slots[slot] = type;
     }
+    return true;
 }
 
-/* Follows typedefs and qualifiers to a struct or union. */
-static bool to_struct(const Btf *btf, uint32_t type, uint32_t *ret_type)
+bool btf_init(Btf *btf, const void *bytes, size_t size, MonattError *err)
+{
+    *btf = (Btf){.bytes = bytes, .size = size};
+    if (size > BTF_SIZE_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "kernel BTF: %zu bytes, the limit is %u",
+                                size, BTF_SIZE_MAXIMUM);
+    }
+    if (!read_header(btf, err) || !index_types(btf, err) || !hash_types(btf, err)) {
+        btf_clear(btf);
+        return false;
+    }
+    return true;
+}
+
+void btf_clear(Btf *btf)
+{
+    free(btf->offsets);
+    free(btf->slots);
+    btf->offsets = NULL;
+    btf->slots = NULL;
+    btf->count = 0;
+}
+
+/* Follows typedefs and qualifiers to something else. */
+static bool to_plain(const Btf *btf, uint32_t *type, MonattReader *ret_reader, TypeHead *ret_head)
 {
     for (int hops = 0; hops < HOPS_MAXIMUM; hops++) {
-        MonattReader r;
-        TypeHead head;
-
-        if (!open_type(btf, type, &r, &head)) {
+        if (!open_type(btf, *type, ret_reader, ret_head)) {
             return false;
         }
-        switch (head.kind) {
-        case KIND_STRUCT:
-        case KIND_UNION:
-            *ret_type = type;
-            return true;
+        switch (ret_head->kind) {
         case KIND_TYPEDEF:
         case KIND_CONST:
         case KIND_VOLATILE:
         case KIND_RESTRICT:
         case KIND_TYPE_TAG:
-            type = head.size_or_type;
+            *type = ret_head->size_or_type;
             break;
         default:
-            return false;
+            return true;
         }
     }
     return false;
 }
 
-static bool find_member(const Btf *btf, uint32_t type, const char *wanted, int depth,
-                        uint32_t *steps, BtfMember *ret_member, uint32_t *ret_type)
+/* Bits of an integer that has fewer than its bytes: a bit field of an older encoding. */
+static uint32_t short_integer_bits(const Btf *btf, uint32_t type)
+{
+    MonattReader r;
+    TypeHead head;
+    uint32_t word;
+
+    if (!to_plain(btf, &type, &r, &head) || head.kind != KIND_INT ||
+        !monatt_reader_u32_le(&r, &word) || (word & INT_BITS) >= head.size_or_type * 8) {
+        return 0;
+    }
+    return word & INT_BITS;
+}
+
+/* wanted: not terminated, length bytes. */
+static bool find_member(const Btf *btf, uint32_t type, const char *wanted, size_t length, int depth,
+                        uint32_t *steps, BtfMember *ret_member)
 {
     MonattReader r;
     TypeHead head;
 
-    if (depth > DEPTH_MAXIMUM || !to_struct(btf, type, &type) || !open_type(btf, type, &r, &head)) {
+    if (depth > DEPTH_MAXIMUM || !to_plain(btf, &type, &r, &head) ||
+        (head.kind != KIND_STRUCT && head.kind != KIND_UNION)) {
         return false;
     }
     for (uint32_t i = 0; i < head.members; i++) {
-        uint32_t name, member_type, offset;
-        BtfMember member = {0};
+        uint32_t name_offset, offset;
+        const char *name;
+        BtfMember member = {0}, inner;
 
-        if (*steps == 0 || !monatt_reader_u32_le(&r, &name) ||
-            !monatt_reader_u32_le(&r, &member_type) || !monatt_reader_u32_le(&r, &offset)) {
+        if (*steps == 0 || !monatt_reader_u32_le(&r, &name_offset) ||
+            !monatt_reader_u32_le(&r, &member.type) || !monatt_reader_u32_le(&r, &offset)) {
             return false;
         }
         (*steps)--;
+        name = string_at(btf, name_offset);
         member.bit_offset = head.bit_fields ? offset & 0xffffff : offset;
         member.bit_size = head.bit_fields ? offset >> 24 : 0;
-        if (strcmp(string_at(btf, name), wanted) == 0) {
+        if (strncmp(name, wanted, length) == 0 && name[length] == '\0') {
+            if (!head.bit_fields) {
+                member.bit_size = short_integer_bits(btf, member.type);
+            }
             *ret_member = member;
-            *ret_type = member_type;
             return true;
         }
-        if (*string_at(btf, name) == '\0') {
-            BtfMember inner;
-            if (find_member(btf, member_type, wanted, depth + 1, steps, &inner, ret_type) &&
-                !__builtin_add_overflow(inner.bit_offset, member.bit_offset, &inner.bit_offset)) {
-                *ret_member = inner;
+        if (*name == '\0' &&
+            find_member(btf, member.type, wanted, length, depth + 1, steps, &inner) &&
+            !__builtin_add_overflow(inner.bit_offset, member.bit_offset, &inner.bit_offset)) {
+            *ret_member = inner;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_path(const Btf *btf, uint32_t type, const char *path, uint32_t *steps,
+                      BtfMember *ret_member)
+{
+    uint32_t offset = 0;
+
+    if (strnlen(path, BTF_PATH_MAXIMUM) == BTF_PATH_MAXIMUM) {
+        return false;
+    }
+    for (;;) {
+        size_t length = strcspn(path, ".");
+
+        if (length == 0 || !find_member(btf, type, path, length, 0, steps, ret_member) ||
+            __builtin_add_overflow(offset, ret_member->bit_offset, &offset)) {
+            return false;
+        }
+        if (path[length] == '\0') {
+            ret_member->bit_offset = offset;
+            return true;
+        }
+        if (ret_member->bit_size != 0) {
+            return false;
+        }
+        type = ret_member->type;
+        path += length + 1;
+    }
+}
+
+/* Types of this name, the next at or after *slot; false: no more. */
+static bool next_namesake(const Btf *btf, const char *name, uint32_t *slot, uint32_t *ret_type)
+{
+    for (; btf->slots[*slot]; *slot = (*slot + 1) & btf->slot_mask) {
+        TypeHead head;
+        uint32_t type = btf->slots[*slot];
+        if (is_named_type(btf, type, &head) && strcmp(string_at(btf, head.name), name) == 0) {
+            *slot = (*slot + 1) & btf->slot_mask;
+            *ret_type = type;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t first_slot(const Btf *btf, const char *name)
+{
+    return hash_name(name, strnlen(name, BTF_PATH_MAXIMUM)) & btf->slot_mask;
+}
+
+bool btf_find_member(const Btf *btf, const char *structure, const char *path, BtfMember *ret_member)
+{
+    uint32_t slot, type, steps = STEPS_MAXIMUM;
+
+    if (!btf->slots) {
+        return false;
+    }
+    slot = first_slot(btf, structure);
+    for (int i = 0; i < NAMESAKES_MAXIMUM && next_namesake(btf, structure, &slot, &type); i++) {
+        if (find_path(btf, type, path, &steps, ret_member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool btf_type_array(const Btf *btf, uint32_t type, uint32_t *ret_elements,
+                    uint32_t *ret_element_size)
+{
+    MonattReader r;
+    TypeHead head;
+    uint32_t element, index, count, total = 1;
+
+    for (int depth = 0; depth < DEPTH_MAXIMUM; depth++) {
+        if (!to_plain(btf, &type, &r, &head)) {
+            return false;
+        }
+        if (head.kind != KIND_ARRAY) {
+            *ret_element_size = btf_type_size(btf, type);
+            *ret_elements = total;
+            return depth > 0 && *ret_element_size != 0;
+        }
+        if (!monatt_reader_u32_le(&r, &element) || !monatt_reader_u32_le(&r, &index) ||
+            !monatt_reader_u32_le(&r, &count) || __builtin_mul_overflow(total, count, &total)) {
+            return false;
+        }
+        type = element;
+    }
+    return false;
+}
+
+uint32_t btf_type_size(const Btf *btf, uint32_t type)
+{
+    MonattReader r;
+    TypeHead head;
+    uint32_t elements, size;
+
+    if (!to_plain(btf, &type, &r, &head)) {
+        return 0;
+    }
+    switch (head.kind) {
+    case KIND_STRUCT:
+    case KIND_UNION:
+    case KIND_INT:
+    case KIND_ENUM:
+    case KIND_ENUM64:
+    case KIND_FLOAT:
+        return head.size_or_type;
+    case KIND_PTR:
+        return POINTER_SIZE;
+    case KIND_ARRAY:
+        return btf_type_array(btf, type, &elements, &size) &&
+                       !__builtin_mul_overflow(elements, size, &size)
+                   ? size
+                   : 0;
+    default:
+        return 0;
+    }
+}
+
+uint32_t btf_find_size(const Btf *btf, const char *structure)
+{
+    uint32_t slot, type, size = 0;
+
+    if (!btf->slots) {
+        return 0;
+    }
+    slot = first_slot(btf, structure);
+    for (int i = 0;
+         i < NAMESAKES_MAXIMUM && size == 0 && next_namesake(btf, structure, &slot, &type); i++) {
+        size = btf_type_size(btf, type);
+    }
+    return size;
+}
+
+bool btf_find_enumerator(const Btf *btf, const char *name, int64_t *ret_value)
+{
+    for (uint32_t type = 1; type <= btf->count; type++) {
+        MonattReader r;
+        TypeHead head;
+
+        if (!open_type(btf, type, &r, &head) ||
+            (head.kind != KIND_ENUM && head.kind != KIND_ENUM64)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < head.members; i++) {
+            uint32_t offset, low, high = 0;
+            if (!monatt_reader_u32_le(&r, &offset) || !monatt_reader_u32_le(&r, &low) ||
+                (head.kind == KIND_ENUM64 && !monatt_reader_u32_le(&r, &high))) {
+                return false;
+            }
+            if (strcmp(string_at(btf, offset), name) == 0) {
+                /* kind_flag: signed. */
+                *ret_value = head.kind == KIND_ENUM64 ? (int64_t)((uint64_t)high << 32 | low)
+                             : head.bit_fields        ? (int64_t)(int32_t)low
+                                                      : (int64_t)low;
                 return true;
             }
         }
     }
     return false;
-}
-
-bool btf_member(const Btf *btf, uint32_t type, const char *name, BtfMember *ret_member)
-{
-    uint32_t member_type, steps = STEPS_MAXIMUM;
-    return find_member(btf, type, name, 0, &steps, ret_member, &member_type);
-}
-
-bool btf_member_type(const Btf *btf, uint32_t type, const char *name, uint32_t *ret_type)
-{
-    BtfMember member;
-    uint32_t member_type, steps = STEPS_MAXIMUM;
-    return find_member(btf, type, name, 0, &steps, &member, &member_type) &&
-           to_struct(btf, member_type, ret_type);
-}
-
-uint32_t btf_struct_size(const Btf *btf, uint32_t type)
-{
-    MonattReader r;
-    TypeHead head;
-    if (!open_type(btf, type, &r, &head) || (head.kind != KIND_STRUCT && head.kind != KIND_UNION)) {
-        return 0;
-    }
-    return head.size_or_type;
 }

@@ -16,6 +16,8 @@
 #define BTF_SIZE_MAXIMUM (32u * 1024 * 1024) /* Debian's are 4 to 7 MiB */
 #define BTF_TYPES_MAXIMUM 1000000u
 
+#define BTF_PATH_MAXIMUM 128 /* characters of a path of members */
+
 typedef struct Btf {
     const uint8_t *bytes; /* the caller's; must outlive this */
     size_t size;
@@ -25,25 +27,35 @@ typedef struct Btf {
     size_t strings_size;
     uint32_t *offsets; /* of type i (1-based) within the type section */
     uint32_t count;
+    uint32_t *slots; /* hash of a name to a struct, union or typedef; several of one name */
+    uint32_t slot_mask;
 } Btf;
 
 typedef struct BtfMember {
     uint32_t bit_offset;
     uint32_t bit_size; /* 0: not a bit field */
+    uint32_t type;     /* its type's number, with typedefs and qualifiers */
 } BtfMember;
 
 /* Builds the index of types.  FORMAT, LIMIT; after a failure there is nothing to clear. */
 bool btf_init(Btf *btf, const void *bytes, size_t size, MonattError *err) MONATT_MUST_CHECK;
 void btf_clear(Btf *btf);
-/* Type numbers of count structs by name, in one pass; 0 for one that is not there. */
-void btf_find_structs(const Btf *btf, const char *const *names, uint32_t *ret_types, size_t count);
-/* A member, also of unnamed structs and unions within; false when it is not there. */
-bool btf_member(const Btf *btf, uint32_t type, const char *name,
-                BtfMember *ret_member) MONATT_MUST_CHECK;
-/* The struct behind a member that is one; false when it is another kind of type. */
-bool btf_member_type(const Btf *btf, uint32_t type, const char *name,
-                     uint32_t *ret_type) MONATT_MUST_CHECK;
-/* sizeof a struct or union; 0 for anything else. */
-uint32_t btf_struct_size(const Btf *btf, uint32_t type);
+/*
+ * A member by the name of its struct (or union, or typedef of one) and its path: "mm",
+ * "se.group_node"; also one of unnamed structs and unions within.  bit_offset is from the start of
+ * the named struct.  Where several types bear the name (files of the kernel may each have one), the
+ * first that has the path.  False when there is none.
+ */
+bool btf_find_member(const Btf *btf, const char *structure, const char *path,
+                     BtfMember *ret_member) MONATT_MUST_CHECK;
+/* sizeof a type by name, as btf_find_member() takes it; 0 when there is none. */
+uint32_t btf_find_size(const Btf *btf, const char *structure);
+/* sizeof a type by number: structs, integers, pointers, enums, arrays; 0 for anything else. */
+uint32_t btf_type_size(const Btf *btf, uint32_t type);
+/* Elements and bytes of each of an array; false when the type is none. */
+bool btf_type_array(const Btf *btf, uint32_t type, uint32_t *ret_elements,
+                    uint32_t *ret_element_size) MONATT_MUST_CHECK;
+/* The value of an enumerator; looks through all enums (some milliseconds). */
+bool btf_find_enumerator(const Btf *btf, const char *name, int64_t *ret_value) MONATT_MUST_CHECK;
 
 #endif

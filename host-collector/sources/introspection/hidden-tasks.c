@@ -33,7 +33,7 @@ bool hidden_tasks_init(HiddenTasks *tasks, const GuestMemory *memory, GuestClock
                        MonattError *err)
 {
     *tasks = (HiddenTasks){.memory = memory, .clocks = clocks};
-    tasks->kernel = malloc(sizeof(*tasks->kernel));
+    tasks->kernel = calloc(1, sizeof(*tasks->kernel));
     if (!tasks->kernel) {
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "hidden tasks: out of memory");
     }
@@ -44,6 +44,9 @@ void hidden_tasks_clear(HiddenTasks *tasks)
 {
     task_scan_clear(&tasks->scan);
     guest_list_view_clear(&tasks->list);
+    if (tasks->kernel) {
+        guest_kernel_clear(tasks->kernel);
+    }
     free(tasks->kernel);
     tasks->kernel = NULL;
 }
@@ -204,7 +207,8 @@ static void fill_reason(MonattTaskReport *report, const HiddenTasks *tasks, uint
         if (reason != MONATT_REASON_NONE && summary->reason == MONATT_REASON_NONE) {
             summary->reason = reason;
             snprintf(summary->text, sizeof(summary->text), "%s: %s", monatt_task_view_name(view),
-                     monatt_reason_name(reason));
+                     reason == MONATT_REASON_UNSUPPORTED ? tasks->kernel->missing[view]
+                                                         : monatt_reason_name(reason));
         }
     }
     if (unsettled > 0 && summary->reason == MONATT_REASON_NONE) {

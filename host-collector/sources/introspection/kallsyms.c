@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * kallsyms.c - decodes the names once and keeps only the symbols asked for
+ * kallsyms.c - decodes names and addresses once, then finds them by hash and by bisection
  *
- * Must never allocate by what the table says: names pass through a window of fixed size.
+ * Must never allocate by what the table says: names pass through a window of fixed size, and what
+ * is kept grows with what was decoded.  Hashing has a budget: names may be made to collide.
  */
 #include "host-collector/sources/introspection/kallsyms.h"
 
@@ -18,6 +19,8 @@
 #define TEXT_SYMBOL "_stext"
 /* Characters and tokens of one table; Debian's take 5 million.  64 false ones then cost seconds. */
 #define STEPS_MAXIMUM (32u * 1024 * 1024)
+#define PROBES_MAXIMUM (16u * 1024 * 1024) /* of the hash; 150,000 honest names: 0.3 million */
+#define OFFSETS_AT_ONCE 1024
 
 typedef struct NameWindow {
     AddressSpace *space;
@@ -27,18 +30,24 @@ typedef struct NameWindow {
     uint8_t bytes[WINDOW_SIZE];
 } NameWindow;
 
-typedef struct Kallsyms {
+typedef struct Decoder {
     AddressSpace *space;
-    uint64_t offsets; /* address of the table of offsets */
-    uint64_t base;    /* relative base; 0: there is none */
+    KallsymsPlaces places;
+    uint64_t base; /* relative base; 0: there is none */
     uint32_t count;
     uint16_t index[TOKENS];
     char tokens[TOKEN_TABLE_MAXIMUM + 1];
     NameWindow names;
     WalkBudget budget;
-} Kallsyms;
+} Decoder;
 
-typedef enum AddressForm { FORM_ABSOLUTE_PERCPU, FORM_BASE, FORM_PLACE, FORM_COUNT } AddressForm;
+typedef enum AddressForm {
+    FORM_ABSOLUTE_PERCPU,
+    FORM_BASE,
+    FORM_PLACE,
+    FORM_ABSOLUTE,
+    FORM_COUNT
+} AddressForm;
 
 static bool window_byte(NameWindow *window, uint8_t *ret_byte)
 {
@@ -57,7 +66,7 @@ static bool window_byte(NameWindow *window, uint8_t *ret_byte)
 }
 
 /* One compressed name into text: type character, name, terminator. */
-static bool read_name(Kallsyms *table, char text[KALLSYMS_NAME_MAXIMUM + 2])
+static bool read_name(Decoder *table, char text[KALLSYMS_NAME_MAXIMUM + 2])
 {
     size_t length, used = 0;
     uint8_t byte;
@@ -89,31 +98,29 @@ static bool read_name(Kallsyms *table, char text[KALLSYMS_NAME_MAXIMUM + 2])
     return used > 0 && walk_budget_take(&table->budget, used);
 }
 
-static bool symbol_address(Kallsyms *table, uint32_t number, AddressForm form,
+/* raw: what the table of offsets (or of addresses) holds for this symbol. */
+static bool symbol_address(const Decoder *table, uint32_t number, uint64_t raw, AddressForm form,
                            uint64_t *ret_address)
 {
-    uint64_t place = table->offsets + (uint64_t)number * 4;
-    uint32_t raw;
-    int64_t offset;
+    int64_t offset = (int32_t)(uint32_t)raw;
 
-    if (!address_space_u32(table->space, place, &raw)) {
-        return false;
-    }
-    offset = (int32_t)raw;
     switch (form) {
     case FORM_ABSOLUTE_PERCPU:
         *ret_address = offset >= 0 ? (uint64_t)offset : table->base - 1 - (uint64_t)offset;
         return table->base != 0;
     case FORM_BASE:
-        *ret_address = table->base + raw;
+        *ret_address = table->base + (uint32_t)raw;
         return table->base != 0;
+    case FORM_PLACE:
+        *ret_address = table->places.offsets + (uint64_t)number * 4 + (uint64_t)offset;
+        return true;
     default:
-        *ret_address = place + (uint64_t)offset;
+        *ret_address = raw;
         return true;
     }
 }
 
-static bool load_tokens(Kallsyms *table, uint64_t tokens, uint64_t index)
+static bool load_tokens(Decoder *table, uint64_t tokens, uint64_t index)
 {
     size_t size;
 
@@ -134,57 +141,97 @@ static bool load_tokens(Kallsyms *table, uint64_t tokens, uint64_t index)
     return address_space_read(table->space, tokens, table->tokens, size);
 }
 
-static bool open_table(Kallsyms *table, const Vmcoreinfo *info, MonattError *err)
+static bool places_of_note(const Vmcoreinfo *info, KallsymsPlaces *places)
 {
-    uint64_t names, number, tokens, index, base_place;
+    *places = (KallsymsPlaces){0};
+    (void)!vmcoreinfo_number(info, "SYMBOL(kallsyms_relative_base)", 16, &places->base);
+    return vmcoreinfo_number(info, "SYMBOL(kallsyms_names)", 16, &places->names) &&
+           vmcoreinfo_number(info, "SYMBOL(kallsyms_num_syms)", 16, &places->number) &&
+           vmcoreinfo_number(info, "SYMBOL(kallsyms_token_table)", 16, &places->tokens) &&
+           vmcoreinfo_number(info, "SYMBOL(kallsyms_token_index)", 16, &places->index) &&
+           (vmcoreinfo_number(info, "SYMBOL(kallsyms_offsets)", 16, &places->offsets) ||
+            vmcoreinfo_number(info, "SYMBOL(kallsyms_addresses)", 16, &places->addresses));
+}
 
-    if (!vmcoreinfo_number(info, "SYMBOL(kallsyms_names)", 16, &names) ||
-        !vmcoreinfo_number(info, "SYMBOL(kallsyms_num_syms)", 16, &number) ||
-        !vmcoreinfo_number(info, "SYMBOL(kallsyms_token_table)", 16, &tokens) ||
-        !vmcoreinfo_number(info, "SYMBOL(kallsyms_token_index)", 16, &index) ||
-        !vmcoreinfo_number(info, "SYMBOL(kallsyms_offsets)", 16, &table->offsets)) {
-        return monatt_error_set(err, MONATT_ERROR_MISSING,
-                                "kallsyms: VMCOREINFO does not say where (Linux 6.0 or later?)");
+static bool open_table(Decoder *table, const Vmcoreinfo *info, uint64_t stext, MonattError *err)
+{
+    if (!places_of_note(info, &table->places) &&
+        !kallsyms_locate(table->space, stext, &table->places)) {
+        return monatt_error_set(
+            err, MONATT_ERROR_MISSING,
+            "kallsyms: VMCOREINFO does not say where, and nothing behind _stext has their shape");
     }
-    table->base = 0;
-    if (vmcoreinfo_number(info, "SYMBOL(kallsyms_relative_base)", 16, &base_place) &&
-        !address_space_u64(table->space, base_place, &table->base)) {
+    if (table->places.base && !address_space_u64(table->space, table->places.base, &table->base)) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: base is not mapped");
     }
-    if (!address_space_u32(table->space, number, &table->count) || table->count == 0 ||
-        table->count > KALLSYMS_MAXIMUM) {
+    if (!address_space_u32(table->space, table->places.number, &table->count) ||
+        table->count == 0 || table->count > KALLSYMS_MAXIMUM) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: no count up to %d",
                                 KALLSYMS_MAXIMUM);
     }
-    if (!load_tokens(table, tokens, index)) {
+    if (!load_tokens(table, table->places.tokens, table->places.index)) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: no token table");
     }
-    table->names = (NameWindow){.space = table->space, .address = names};
+    table->names = (NameWindow){.space = table->space, .address = table->places.names};
     return true;
 }
 
-static bool scan_names(Kallsyms *table, KallsymsWanted *wanted, uint32_t *numbers, size_t count,
-                       uint32_t *ret_text_number, MonattError *err)
+/* Room for one more of size bytes; grows by doubling, from what is there and never from a count. */
+static bool grow(void **bytes, size_t *capacity, size_t needed, size_t size)
+{
+    size_t wanted = *capacity ? *capacity : 4096;
+    void *grown;
+
+    if (needed <= *capacity) {
+        return true;
+    }
+    while (wanted < needed) {
+        wanted *= 2;
+    }
+    grown = realloc(*bytes, wanted * size);
+    if (!grown) {
+        return false;
+    }
+    *bytes = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static bool read_names(Kallsyms *symbols, Decoder *table, uint32_t *ret_text_number,
+                       MonattError *err)
 {
     char name[KALLSYMS_NAME_MAXIMUM + 2];
+    size_t entries = 0, characters = 0;
     bool text_found = false;
-    size_t left = count;
 
-    for (uint32_t i = 0; i < table->count && (left > 0 || !text_found); i++) {
+    for (uint32_t i = 0; i < table->count; i++) {
+        size_t size;
+        void *grown = symbols->entries, *grown_text = symbols->text;
+
         if (!read_name(table, name)) {
             return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: name %u is not one", i);
         }
+        size = strlen(name + 1) + 1;
+        if (size > KALLSYMS_TEXT_MAXIMUM - symbols->text_size) {
+            return monatt_error_set(err, MONATT_ERROR_LIMIT, "kallsyms: names of more than %u B",
+                                    KALLSYMS_TEXT_MAXIMUM);
+        }
+        if (!grow(&grown, &entries, (size_t)i + 1, sizeof(*symbols->entries))) {
+            return monatt_error_set(err, MONATT_ERROR_SYSTEM, "kallsyms: out of memory");
+        }
+        symbols->entries = grown;
+        if (!grow(&grown_text, &characters, symbols->text_size + size, 1)) {
+            return monatt_error_set(err, MONATT_ERROR_SYSTEM, "kallsyms: out of memory");
+        }
+        symbols->text = grown_text;
         if (!text_found && strcmp(name + 1, TEXT_SYMBOL) == 0) {
             text_found = true;
             *ret_text_number = i;
         }
-        for (size_t k = 0; k < count; k++) {
-            if (!wanted[k].found && strcmp(name + 1, wanted[k].name) == 0) {
-                wanted[k].found = true;
-                numbers[k] = i;
-                left--;
-            }
-        }
+        symbols->entries[i] = (KallsymsEntry){.text = (uint32_t)symbols->text_size};
+        memcpy(symbols->text + symbols->text_size, name + 1, size);
+        symbols->text_size += size;
+        symbols->count = i + 1;
     }
     if (!text_found) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: no %s", TEXT_SYMBOL);
@@ -192,53 +239,198 @@ static bool scan_names(Kallsyms *table, KallsymsWanted *wanted, uint32_t *number
     return true;
 }
 
-static bool choose_form(Kallsyms *table, const Vmcoreinfo *info, uint32_t text_number,
+/* What the table holds for symbols first … first + count. */
+static bool read_raw(const Decoder *table, uint32_t first, size_t count, uint64_t *ret_raw)
+{
+    uint32_t narrow[OFFSETS_AT_ONCE];
+
+    if (table->places.addresses) {
+        return address_space_read(table->space, table->places.addresses + (uint64_t)first * 8,
+                                  ret_raw, count * sizeof(*ret_raw));
+    }
+    if (!address_space_read(table->space, table->places.offsets + (uint64_t)first * 4, narrow,
+                            count * sizeof(*narrow))) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ret_raw[i] = htole64(le32toh(narrow[i]));
+    }
+    return true;
+}
+
+static bool choose_form(const Decoder *table, uint64_t stext, uint32_t text_number,
                         AddressForm *ret_form, MonattError *err)
 {
-    uint64_t stext, address;
+    const AddressForm first = table->places.addresses ? FORM_ABSOLUTE : FORM_ABSOLUTE_PERCPU;
+    uint64_t raw, address;
 
-    if (!vmcoreinfo_number(info, "SYMBOL(_stext)", 16, &stext)) {
-        return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: VMCOREINFO has no _stext");
-    }
-    for (AddressForm form = 0; form < FORM_COUNT; form++) {
-        if (symbol_address(table, text_number, form, &address) && address == stext) {
-            *ret_form = form;
-            return true;
+    if (read_raw(table, text_number, 1, &raw)) {
+        for (AddressForm form = first; form < FORM_COUNT; form++) {
+            if (symbol_address(table, text_number, le64toh(raw), form, &address) &&
+                address == stext) {
+                *ret_form = form;
+                return true;
+            }
         }
     }
     return monatt_error_set(err, MONATT_ERROR_FORMAT,
                             "kallsyms: in no known form is _stext where VMCOREINFO has it");
 }
 
-bool kallsyms_resolve(AddressSpace *space, const Vmcoreinfo *info, KallsymsWanted *wanted,
-                      size_t count, MonattError *err)
+static int by_address(const void *a, const void *b)
 {
-    Kallsyms *table MONATT_CLEANUP_FREE = NULL;
-    uint32_t numbers[KALLSYMS_WANTED_MAXIMUM] = {0};
-    uint32_t text_number = 0;
-    AddressForm form = FORM_COUNT;
-
-    if (count > KALLSYMS_WANTED_MAXIMUM) {
-        return monatt_error_set(err, MONATT_ERROR_INTERNAL, "kallsyms: %zu symbols wanted", count);
+    const KallsymsEntry *x = a, *y = b;
+    if (x->address != y->address) {
+        return x->address < y->address ? -1 : 1;
     }
-    table = malloc(sizeof(*table));
-    if (!table) {
+    return (x->text > y->text) - (x->text < y->text); /* names lie in the kernel's order */
+}
+
+static bool read_addresses(Kallsyms *symbols, const Decoder *table, AddressForm form,
+                           MonattError *err)
+{
+    uint64_t raw[OFFSETS_AT_ONCE];
+    bool ascending = true;
+
+    for (uint32_t first = 0; first < symbols->count; first += OFFSETS_AT_ONCE) {
+        uint32_t left = symbols->count - first;
+        uint32_t count = left < OFFSETS_AT_ONCE ? left : OFFSETS_AT_ONCE;
+
+        if (!read_raw(table, first, count, raw)) {
+            return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: address %u is not mapped",
+                                    first);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            KallsymsEntry *entry = &symbols->entries[first + i];
+            (void)!symbol_address(table, first + i, le64toh(raw[i]), form, &entry->address);
+            ascending = ascending && (first + i == 0 || entry[-1].address <= entry->address);
+        }
+    }
+    if (!ascending) {
+        qsort(symbols->entries, symbols->count, sizeof(*symbols->entries), by_address);
+    }
+    return true;
+}
+
+static uint32_t hash_name(const char *name)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a, then mixed: slots are taken from the low bits */
+    for (; *name; name++) {
+        hash = (hash ^ (uint8_t)*name) * 16777619u;
+    }
+    hash ^= hash >> 15;
+    hash *= 0x2c1b3c6du;
+    return hash ^ hash >> 13;
+}
+
+static bool hash_names(Kallsyms *symbols, MonattError *err)
+{
+    WalkBudget probes = {.steps = PROBES_MAXIMUM};
+    uint32_t size = 16;
+
+    while (size < symbols->count * 2) {
+        size *= 2;
+    }
+    symbols->slots = calloc(size, sizeof(*symbols->slots));
+    if (!symbols->slots) {
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "kallsyms: out of memory");
     }
-    for (size_t i = 0; i < count; i++) {
-        wanted[i].found = false;
-    }
-    table->space = space;
-    table->budget = (WalkBudget){.steps = STEPS_MAXIMUM};
-    if (!open_table(table, info, err) ||
-        !scan_names(table, wanted, numbers, count, &text_number, err) ||
-        !choose_form(table, info, text_number, &form, err)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (wanted[i].found && !symbol_address(table, numbers[i], form, &wanted[i].address)) {
-            wanted[i].found = false;
+    symbols->slot_mask = size - 1;
+    for (uint32_t i = 0; i < symbols->count; i++) {
+        const char *name = symbols->text + symbols->entries[i].text;
+        uint32_t slot = hash_name(name) & symbols->slot_mask;
+
+        while (symbols->slots[slot] &&
+               strcmp(symbols->text + symbols->entries[symbols->slots[slot] - 1].text, name) != 0) {
+            if (!walk_budget_take(&probes, 1)) {
+                return monatt_error_set(err, MONATT_ERROR_LIMIT,
+                                        "kallsyms: the names are made to collide");
+            }
+            slot = (slot + 1) & symbols->slot_mask;
+        }
+        if (!symbols->slots[slot]) {
+            symbols->slots[slot] = i + 1;
         }
     }
     return true;
+}
+
+bool kallsyms_load(Kallsyms *symbols, AddressSpace *space, const Vmcoreinfo *info, MonattError *err)
+{
+    Decoder *table MONATT_CLEANUP_FREE = calloc(1, sizeof(*table));
+    uint32_t text_number = 0;
+    uint64_t stext;
+    AddressForm form = FORM_COUNT;
+
+    *symbols = (Kallsyms){0};
+    if (!table) {
+        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "kallsyms: out of memory");
+    }
+    if (!vmcoreinfo_number(info, "SYMBOL(_stext)", 16, &stext)) {
+        return monatt_error_set(err, MONATT_ERROR_FORMAT, "kallsyms: VMCOREINFO has no _stext");
+    }
+    table->space = space;
+    table->budget = (WalkBudget){.steps = STEPS_MAXIMUM};
+    if (!open_table(table, info, stext, err) || !read_names(symbols, table, &text_number, err) ||
+        !choose_form(table, stext, text_number, &form, err) ||
+        !read_addresses(symbols, table, form, err) || !hash_names(symbols, err)) {
+        kallsyms_clear(symbols);
+        return false;
+    }
+    return true;
+}
+
+void kallsyms_clear(Kallsyms *symbols)
+{
+    free(symbols->entries);
+    free(symbols->text);
+    free(symbols->slots);
+    *symbols = (Kallsyms){0};
+}
+
+bool kallsyms_find(const Kallsyms *symbols, const char *name, uint64_t *ret_address)
+{
+    if (!symbols->slots) {
+        return false;
+    }
+    /* At most half of the slots are taken, so an empty one comes. */
+    for (uint32_t slot = hash_name(name) & symbols->slot_mask; symbols->slots[slot];
+         slot = (slot + 1) & symbols->slot_mask) {
+        const KallsymsEntry *entry = &symbols->entries[symbols->slots[slot] - 1];
+        if (strcmp(symbols->text + entry->text, name) == 0) {
+            *ret_address = entry->address;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The number of entries below address. */
+static uint32_t entries_below(const Kallsyms *symbols, uint64_t address)
+{
+    uint32_t low = 0, high = symbols->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (symbols->entries[middle].address < address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+const KallsymsEntry *kallsyms_at(const Kallsyms *symbols, uint64_t address)
+{
+    uint32_t at = entries_below(symbols, address);
+    const KallsymsEntry *entry;
+
+    if (at == symbols->count || symbols->entries[at].address != address) {
+        if (at == 0) {
+            return NULL;
+        }
+        at = entries_below(symbols, symbols->entries[at - 1].address);
+    }
+    entry = &symbols->entries[at];
+    return entry->address >> 63 == address >> 63 ? entry : NULL;
 }

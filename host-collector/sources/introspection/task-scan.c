@@ -34,6 +34,12 @@ static uint64_t cpu_time_us(void)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/* A view is not tried without what it follows; the kernel says by name what that is. */
+static bool has_all(const GuestKernel *kernel, int view)
+{
+    return kernel->missing[view][0] == '\0';
+}
+
 void task_scan_run(TaskScan *scan, GuestKernel *kernel)
 {
     uint64_t begin = cpu_time_us();
@@ -42,11 +48,23 @@ void task_scan_run(TaskScan *scan, GuestKernel *kernel)
 
     task_table_reset(&scan->table);
     address_space_forget(&kernel->space);
-    scan->views[MONATT_VIEW_LIST] = task_views_list(kernel, &scan->table, &list);
-    scan->views[MONATT_VIEW_PID_IDR] = task_views_pid_idr(kernel, &scan->table, &idr);
-    scan->views[MONATT_VIEW_RUN_QUEUES] =
-        task_views_run_queues(kernel, &scan->table, &scan->idle, &queues);
-    scan->views[MONATT_VIEW_SLAB] = task_views_slab(kernel, &scan->table, &slab);
+    scan->idle.count = 0;
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+        scan->views[view] = (TaskViewResult){.reason = MONATT_REASON_UNSUPPORTED};
+    }
+    if (has_all(kernel, MONATT_VIEW_LIST)) {
+        scan->views[MONATT_VIEW_LIST] = task_views_list(kernel, &scan->table, &list);
+    }
+    if (has_all(kernel, MONATT_VIEW_PID_IDR)) {
+        scan->views[MONATT_VIEW_PID_IDR] = task_views_pid_idr(kernel, &scan->table, &idr);
+    }
+    if (has_all(kernel, MONATT_VIEW_RUN_QUEUES)) {
+        scan->views[MONATT_VIEW_RUN_QUEUES] =
+            task_views_run_queues(kernel, &scan->table, &scan->idle, &queues);
+    }
+    if (has_all(kernel, MONATT_VIEW_SLAB)) {
+        scan->views[MONATT_VIEW_SLAB] = task_views_slab(kernel, &scan->table, &slab);
+    }
     scan->complete = 0;
     scan->retries = 0;
     for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
@@ -64,8 +82,14 @@ static int by_address(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool is_idle(const TaskScan *scan, const GuestKernel *kernel, uint64_t address)
+/* Without the run queues nobody says which tasks are idle ones; their pid is 0. */
+static bool is_idle(const TaskScan *scan, const GuestKernel *kernel, const GuestTask *task)
 {
+    const uint64_t address = task->address;
+
+    if (scan->views[MONATT_VIEW_RUN_QUEUES].reason == MONATT_REASON_UNSUPPORTED && task->pid == 0) {
+        return true;
+    }
     return address == kernel->symbols.init_task ||
            bsearch(&address, scan->idle.addresses, scan->idle.count, sizeof(address), by_address);
 }
@@ -98,7 +122,7 @@ uint32_t task_scan_missing(const TaskScan *scan, const GuestKernel *kernel, cons
         expected |= MONATT_VIEW_BIT(MONATT_VIEW_LIST);
     }
     missing = expected & scan->complete & ~task->views;
-    if (missing == 0 || !task->settled || is_idle(scan, kernel, task->address) ||
+    if (missing == 0 || !task->settled || is_idle(scan, kernel, task) ||
         is_unborn_copy(scan, task)) {
         return 0;
     }

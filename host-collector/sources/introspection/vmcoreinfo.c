@@ -35,7 +35,7 @@ static const char *find_value(const Vmcoreinfo *info, const char *key)
     return NULL;
 }
 
-static bool try_page(const GuestMemory *memory, uint64_t page, Vmcoreinfo *ret_info)
+bool vmcoreinfo_read(const GuestMemory *memory, uint64_t page, Vmcoreinfo *ret_info)
 {
     char head[NOTE_TEXT_OFFSET + sizeof(text_start)];
     size_t offset = 0;
@@ -65,7 +65,7 @@ bool vmcoreinfo_find(const GuestMemory *memory, uint64_t *address, Vmcoreinfo *r
         while (*address < end) {
             uint64_t page = *address;
             *address += GUEST_PAGE_SIZE;
-            if (try_page(memory, page, ret_info)) {
+            if (vmcoreinfo_read(memory, page, ret_info)) {
                 return true;
             }
         }

@@ -21,6 +21,9 @@ typedef struct Vmcoreinfo {
 /* The next page at or after *address that looks like one; *address moves behind it. */
 bool vmcoreinfo_find(const GuestMemory *memory, uint64_t *address,
                      Vmcoreinfo *ret_info) MONATT_MUST_CHECK;
+/* The page at this guest-physical address, when it looks like one. */
+bool vmcoreinfo_read(const GuestMemory *memory, uint64_t page,
+                     Vmcoreinfo *ret_info) MONATT_MUST_CHECK;
 /* The value of a whole key, e.g. "SYMBOL(_stext)", as a number of this base; signed decimals are
  * taken as their two's complement. */
 bool vmcoreinfo_number(const Vmcoreinfo *info, const char *key, int base,
