@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "guest/command.h"
 #include "libmonatt/base/text.h"
@@ -46,10 +47,11 @@ static bool read_inblob(const char *text, uint8_t inblob[MONATT_INBLOB_MAXIMUM],
     return true;
 }
 
-/* Whole or not at all; to standard output without a name. */
+/* A file whole or not at all; to standard output without a name. */
 static bool write_report(const char *path, const uint8_t *bytes, size_t size, MonattError *err)
 {
     char temporary[4096];
+    struct stat status;
     if (!path) {
         return fwrite(bytes, 1, size, stdout) == size ||
                monatt_error_set_errno(err, errno, "standard output");
@@ -57,8 +59,11 @@ static bool write_report(const char *path, const uint8_t *bytes, size_t size, Mo
     if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary)) {
         return command_usage("--output", "its name is too long", err);
     }
+    /* A pipe or a device cannot be renamed over. */
+    bool in_place = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
     int fd MONATT_CLEANUP_CLOSE =
-        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        in_place ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
+                 : open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     size_t at = 0;
     while (fd >= 0 && at < size) {
         ssize_t written = write(fd, bytes + at, size - at);
@@ -67,8 +72,12 @@ static bool write_report(const char *path, const uint8_t *bytes, size_t size, Mo
         }
         at += (size_t)written;
     }
-    if (fd < 0 || at < size || rename(temporary, path) != 0) {
-        return monatt_error_set_errno(err, errno, "report '%s'", path);
+    if (fd < 0 || at < size || (!in_place && rename(temporary, path) != 0)) {
+        int number = errno;
+        if (fd >= 0 && !in_place) {
+            unlink(temporary);
+        }
+        return monatt_error_set_errno(err, number, "report '%s'", path);
     }
     return true;
 }
