@@ -140,6 +140,12 @@ static int read_all(struct monatt *m, u8 *data, u32 size, struct monatt_slot *sl
         part = min_t(u32, size - at, ring ? CHUNK * MONATT_DATA_SIZE : MONATT_DATA_SIZE);
         error =
             ring ? read_ring(m, at, data + at, part, slots) : read_trapped(m, at, data + at, part);
+        if (error == -EBUSY && ring && !m->ring.on) {
+            /* It went off in the middle: this part again, and the rest, without it. */
+            slots = NULL;
+            part = 0;
+            error = 0;
+        }
         monatt_unlock(m);
         at += part;
         cond_resched();

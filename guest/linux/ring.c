@@ -307,6 +307,8 @@ int monatt_submit(struct monatt *m, struct monatt_slot *slots, u32 count, u32 *d
         if (ring_ready(m)) {
             error = ring_submit(m, slots + *done, count - *done, &part);
             m->ring.failures = part > 0 ? 0 : m->ring.failures + (error == -EAGAIN);
+        } else if (slots[*done].operation == MONATT_RING_REPORT_READ) {
+            error = -EBUSY; /* it has no other form; report.c reads on without ring */
         } else {
             error = monatt_slot_trapped(m, &slots[*done]);
             part = error ? 0 : 1;
