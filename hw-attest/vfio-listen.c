@@ -61,8 +61,9 @@ static bool open_for(VfioListen *listening, const char *run_folder, const char *
         bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         return monatt_error_set_errno(err, errno, "vfio-user: '%s'", listening->path);
     }
+    /* Not through a link: the VM's swtpm can put one there, and may be in the guest's hands. */
     if ((listening->user != 0 && listening->user != geteuid() &&
-         chown(address.sun_path, listening->user, (gid_t)-1) != 0) ||
+         lchown(address.sun_path, listening->user, (gid_t)-1) != 0) ||
         listen(fd, 1) != 0) {
         int saved = errno;
         unlink(address.sun_path);

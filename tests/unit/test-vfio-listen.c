@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "hw-attest/vfio-listen.h"
@@ -32,6 +33,21 @@ static void place_begin(Place *place)
     vfio_listen_init(&place->listening);
     g_assert_true(vfio_listen_open(&place->listening, place->folder, place->folder, place->pair[0],
                                    &place->err));
+}
+
+/* What stands in the socket's place once it is bound; NULL: the socket itself. */
+static const char *put_in_place;
+
+/* In libc's place: swtpm, of the same user, is as quick as it can be. */
+int bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    int rc = (int)syscall(SYS_bind, fd, address, size);
+    if (rc == 0 && put_in_place) {
+        const char *path = ((const struct sockaddr_un *)(const void *)address)->sun_path;
+        g_assert_cmpint(unlink(path), ==, 0);
+        g_assert_cmpint(symlink(put_in_place, path), ==, 0);
+    }
+    return rc;
 }
 
 static void place_end(Place *place)
@@ -75,6 +91,31 @@ static void test_one_connection(void)
     g_assert_cmpint(errno == ECONNREFUSED || errno == ENOENT, ==, true);
     close(fd);
     close(qemu);
+    place_end(&place);
+}
+
+/* The socket is given to QEMU's user, and nothing that a link in its place leads to. */
+static void test_link_in_place(void)
+{
+    Place place;
+    struct stat file;
+    char victim[sizeof(place.folder) + 8];
+    if (geteuid() != 0) {
+        g_test_skip("only root gives files away");
+        return;
+    }
+    place_begin(&place);
+    vfio_listen_close(&place.listening);
+    g_snprintf(victim, sizeof(victim), "%s/victim", place.folder);
+    g_assert_true(g_file_set_contents(victim, "", 0, NULL));
+    put_in_place = victim;
+    place.listening.user = 65534;
+    bool opened = vfio_listen_again(&place.listening, place.folder, place.folder, &place.err);
+    put_in_place = NULL;
+    g_assert_true(opened); /* nobody reaches it: the VM's own harm */
+    g_assert_cmpint(stat(victim, &file), ==, 0);
+    g_assert_cmpuint(file.st_uid, ==, 0);
+    g_assert_cmpint(unlink(victim), ==, 0);
     place_end(&place);
 }
 
@@ -152,6 +193,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vfio-listen/one-connection", test_one_connection);
+    g_test_add_func("/vfio-listen/link-in-place", test_link_in_place);
     g_test_add_func("/vfio-listen/deadline", test_deadline);
     g_test_add_func("/vfio-listen/monitor-closes", test_monitor_closes);
     g_test_add_func("/vfio-listen/refuses-long-path", test_refuses_long_path);
