@@ -113,6 +113,7 @@ void tpm_resume(TpmBackend *tpm, Device *device)
             device->registers.mr[i].synced = at->extends[i];
         }
         command_end_update(&device->command);
+        shadow_update_all(device);
         monatt_log_info("'%s': swtpm stands at record %llu of %llu", device->name,
                         (unsigned long long)at->records,
                         (unsigned long long)device->pipe->enqueued);

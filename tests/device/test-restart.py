@@ -278,6 +278,29 @@ def check_stopped_tpm(tap, service, folder):
     vm.close()
 
 
+def check_stopped_shadow(tap, service):
+    """What swtpm did for the dead process is shown by the shadow page as by BAR2."""
+    vm = service.attach(name="stopped-shadow")
+    memory = Memory(4 << 20)
+    vm.memory([(0, memory.size, 0, memory.fd)])
+    shadow = Shadow(vm, memory)
+    shadow.configure()
+    shadow.on()
+    vm.guest_extend(1, *digests(b"first"))
+    vm.wait_status(lambda s: s["synced"] == 1)
+    swtpm = vm.swtpm()
+    os.kill(swtpm, signal.SIGSTOP)
+    vm.guest_extend(1, *digests(b"second"))
+    time.sleep(0.3)  # for the device to send it; else the successor does
+    kill(vm)
+    os.kill(swtpm, signal.SIGCONT)
+    vm.wait_status(lambda s: s["synced"] == 2)
+    tap.is_equal(shadow.read(1), vm.guest_read(1), "swtpm stopped: the shadow page is BAR2 afterwards")
+    tap.is_equal(shadow.read(1)[2][1], 2, "swtpm stopped: and says that both are confirmed")
+    vm.close()
+    memory.close()
+
+
 def faulty(tap, vm, fault, name):
     """A fault that only a VM reset ends, shown to all sides; and it does."""
     status = vm.wait_status(lambda s: s["fault"])
@@ -422,6 +445,7 @@ def main():
             check_ring(tap, folder)
         service = Service(paths.HW_ATTEST, options=("--restarts", "1000"))
         for check, arguments in ((check_memory, ()), (check_monitor, ()), (check_stopped_tpm, (folder,)),
+                                 (check_stopped_shadow, ()),
                                  (check_differences, ()), (check_ends, ())):
             with tap:
                 check(tap, service, *arguments)
