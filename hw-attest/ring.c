@@ -93,6 +93,16 @@ static void write_header(Device *device)
     write_counts(device);
 }
 
+static void interrupt_if_wanted(Device *device)
+{
+    /* The guest: WANT_INTERRUPT, barrier, CONSUMED.  Here: CONSUMED, barrier, WANT_INTERRUPT. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (guest_window_load32(&device->ring.window, MONATT_RING_GUEST_FLAGS) &
+        MONATT_RING_WANT_INTERRUPT) {
+        interrupt_raise(device, MONATT_INTERRUPT_RING);
+    }
+}
+
 static size_t area(const Ring *ring)
 {
     return MONATT_RING_HEADER_SIZE + (size_t)ring->kept.count * MONATT_RING_SLOT_SIZE;
@@ -142,6 +152,7 @@ void ring_resume(Device *device)
         return;
     }
     write_header(device);
+    interrupt_if_wanted(device); /* the dead process may have done slots and not said so */
     ring_wake(device);
 }
 
@@ -269,10 +280,7 @@ RingStep ring_step(Device *device)
     bool stuck = done < waiting && done < RING_BATCH;
     set_flags(ring, stuck ? MONATT_RING_BUSY : 0);
     if (done > 0) {
-        if (guest_window_load32(&ring->window, MONATT_RING_GUEST_FLAGS) &
-            MONATT_RING_WANT_INTERRUPT) {
-            interrupt_raise(device, MONATT_INTERRUPT_RING);
-        }
+        interrupt_if_wanted(device);
         return RING_STEP_WORKED;
     }
     return stuck ? RING_STEP_WAITS : RING_STEP_IDLE;

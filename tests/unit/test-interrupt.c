@@ -122,6 +122,26 @@ static void test_level(void)
     disconnect(&guest, &line);
 }
 
+/* A process that dies between slots and interrupt: the guest sleeps until its successor raises it.
+ */
+static void test_successor_raises(void)
+{
+    Line line;
+    RingGuest guest = connected(&line, ACCELERATOR_KVM);
+    *ring_guest_word(&guest, MONATT_RING_GUEST_FLAGS) = MONATT_RING_WANT_INTERRUPT;
+    consume(&guest);
+    guest.device->interrupt.status = 0; /* it was not committed with the slots */
+    ring_resume(guest.device);
+    g_assert_cmpuint(ring_guest_read(&guest, MONATT_REG_INTERRUPT_STATUS), ==,
+                     MONATT_INTERRUPT_RING);
+    /* Nobody waits: no interrupt. */
+    *ring_guest_word(&guest, MONATT_RING_GUEST_FLAGS) = 0;
+    guest.device->interrupt.status = 0;
+    ring_resume(guest.device);
+    g_assert_cmpuint(ring_guest_read(&guest, MONATT_REG_INTERRUPT_STATUS), ==, 0);
+    disconnect(&guest, &line);
+}
+
 /* Served but never acknowledged: asserted again, later and later. */
 static void test_no_storm(void)
 {
@@ -283,6 +303,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/interrupt/level", test_level);
+    g_test_add_func("/interrupt/successor-raises", test_successor_raises);
     g_test_add_func("/interrupt/no-storm", test_no_storm);
     g_test_add_func("/interrupt/masked", test_masked);
     g_test_add_func("/interrupt/unavailable", test_unavailable);
