@@ -169,7 +169,10 @@ static bool replay_pipe(Recovery *r, MonattError *err)
     MonattCelReplay replay = r->at_sync;
     while (replay.records < r->state.enqueued) {
         uint64_t number = replay.records;
-        const PipeEntry *entry = pipe_entry(r->device->pipe, number);
+        PipeEntry *entry = pipe_entry(r->device->pipe, number);
+        entry->host = truth(&entry->host);
+        entry->has_sha256 = truth(&entry->has_sha256);
+        entry->has_sha384 = truth(&entry->has_sha384);
         if (number == r->logged && !same_values(&replay, &r->replay)) {
             break;
         }
@@ -255,10 +258,27 @@ static void take_state(Device *device, const KeptState *state)
     memcpy(command->data, state->data, sizeof(command->data));
 }
 
+/* Another map than the guest's would show the collector, and let ring and shadow page write, what
+ * is somewhere else by now: rather none until QEMU sends the next one. */
+static void check_memory(Device *device)
+{
+    uint64_t ahead = device->ram_kept - device->ram_messages;
+    if (ahead > 1 && device->ram.count > 0) {
+        monatt_log_error("recovery: '%s': the attach service's memory map is not the last one",
+                         device->name);
+        guest_ram_clear(&device->ram);
+    }
+    /* One ahead was handed on and will be read again (wire-mpqemu.c). */
+    device->ram_kept = ahead > 1 ? 0 : device->ram_kept;
+}
+
 /* A stream of which more is waiting than fits cannot be gone on with. */
 static void check_streams(Device *device)
 {
     DeviceKept *kept = device->kept;
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(kept->replies); i++) {
+        kept->replies[i].wanted = truth(&kept->replies[i].wanted);
+    }
     uint64_t received = kept_stream_received(&kept->wire);
     if (received < device->wire_used || received - device->wire_used > KEPT_WIRE_BYTES) {
         monatt_log_error("recovery: wire: %llu bytes came, %llu are dealt with: cannot be",
@@ -323,6 +343,7 @@ void recovery_run(Device *device, EventLog *log, MonattCelReplay **ret_synced)
     *ret_synced = NULL;
     monatt_cel_replay_init(&r.replay);
     take_state(device, &r.state);
+    check_memory(device);
     check_streams(device);
     device->pipe->enqueued = r.state.enqueued;
     if (device->resetting && atomic_load(&kept->log_rotated)) {

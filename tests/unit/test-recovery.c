@@ -379,6 +379,55 @@ static void test_reset_under_way(void)
     end(&world);
 }
 
+/* A bool of the dead process that is none is one afterwards, for all who read it. */
+static void test_bools(void)
+{
+    World world;
+    const uint8_t odd = 0xaa;
+    begin(&world);
+    PipeEntry *entry = pipe_entry(&world.kept->pipe, LOGGED + 2);
+    memcpy(&entry->has_sha256, &odd, 1);
+    memcpy(&entry->has_sha384, &odd, 1);
+    memcpy(&world.kept->replies[1].wanted, &odd, 1);
+    recover(&world);
+    require_good(&world);
+    uint8_t bytes[3];
+    memcpy(&bytes[0], &entry->has_sha256, 1);
+    memcpy(&bytes[1], &entry->has_sha384, 1);
+    memcpy(&bytes[2], &world.kept->replies[1].wanted, 1);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        g_assert_cmpuint(bytes[i], ==, 1);
+    }
+    end(&world);
+}
+
+/* The service's memory map counts when it is the last one, or the next, not yet dealt with. */
+static void test_memory_map(void)
+{
+    static const struct {
+        uint64_t dealt_with;
+        uint64_t kept;
+        bool counts;
+    } cases[] = {{5, 5, true}, {5, 6, true}, {5, 4, false}, {5, 0, false}, {5, UINT64_MAX, false}};
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(cases); i++) {
+        World world;
+        MonattError err = {0};
+        const MonattRamRegion region = {.guest_physical = 0, .size = 4096, .offset = 0};
+        begin(&world);
+        state(&world)->ram_messages = cases[i].dealt_with;
+        world.after = device_new(world.kept);
+        const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        guest_ram_replace(&world.after->ram, &region, &fd, 1);
+        world.after->ram_kept = cases[i].kept;
+        event_log_init(&world.log);
+        g_assert_true(event_log_open_present(&world.log, world.folder_fd, &err));
+        recovery_run(world.after, &world.log, &world.synced);
+        require_good(&world);
+        g_assert_cmpuint(world.after->ram.count, ==, cases[i].counts ? 1 : 0);
+        end(&world);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -391,5 +440,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recovery/state", test_state);
     g_test_add_func("/recovery/faults-stay", test_faults_stay);
     g_test_add_func("/recovery/reset-under-way", test_reset_under_way);
+    g_test_add_func("/recovery/bools", test_bools);
+    g_test_add_func("/recovery/memory-map", test_memory_map);
     return g_test_run();
 }
