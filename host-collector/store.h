@@ -19,7 +19,8 @@
 #define STORE_REPORTS_A_VM 2000
 /* …and no more bytes of evidence than this for a VM: each evidence holds the whole event log. */
 #define STORE_BYTES_A_VM (512ll * 1024 * 1024)
-/* Old ones are looked for at every 16th report, so up to 15 more than the limit may be there. */
+/* Old ones are looked for at the first and every 16th report of a boot, so up to 15 more than the
+ * limit may be there. */
 #define STORE_PRUNE_INTERVAL 16
 /* Nonces remembered, all VMs together; an asker draws 256 random bits, so this only stops people
  * (and tests) who repeat themselves. */

@@ -222,6 +222,46 @@ static void test_old_reports_go(Fixture *f, gconstpointer data)
     store_close(store);
 }
 
+static int count_reports(const Fixture *f)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+
+    g_assert_cmpint(sqlite3_open_v2(f->path, &db, SQLITE_OPEN_READONLY, NULL), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_prepare_v2(db, "SELECT count(*) FROM reports", -1, &statement, NULL),
+                    ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+    int count = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return count;
+}
+
+/* A guest asks for reports and resets itself: numbers begin at 1 again, files do not end. */
+static void test_old_reports_go_over_boots(Fixture *f, gconstpointer data)
+{
+    Store *store = open_store(f);
+    MonattError err = {0};
+
+    for (uint64_t n = 1; n <= STORE_REPORTS_A_VM; n++) {
+        g_assert_true(add(store, 1, n, 4, &err));
+    }
+    for (uint8_t boot = 0; boot < 8; boot++) {
+        for (uint64_t n = 1; n < STORE_PRUNE_INTERVAL; n++) {
+            StoreReport report = make_report(1, n);
+            g_autoptr(GBytes) evidence = make_evidence(n, 4);
+
+            memset(report.boot_seed, boot, sizeof(report.boot_seed));
+            report.nonce[16] = (uint8_t)(0x80 + boot);
+            g_assert_true(store_add_report(store, &report, evidence, &err));
+        }
+    }
+    store_close(store);
+    int count = count_reports(f);
+    g_assert_cmpint(count, >=, STORE_REPORTS_A_VM);
+    g_assert_cmpint(count, <, STORE_REPORTS_A_VM + STORE_PRUNE_INTERVAL);
+}
+
 /* Adds reports until it is killed; says each number once the store has said yes. */
 static void writer(const Fixture *f, int out)
 {
@@ -373,6 +413,7 @@ int main(int argc, char **argv)
     ADD("refuses-foreign-file", test_refuses_foreign_file);
     ADD("disk-full-changes-nothing", test_disk_full_changes_nothing);
     ADD("old-reports-go", test_old_reports_go);
+    ADD("old-reports-go-over-boots", test_old_reports_go_over_boots);
     ADD("survives-kill", test_survives_kill);
     ADD("finds-vm", test_finds_vm);
     ADD("two-vms-with-one-key", test_two_vms_with_one_key);
