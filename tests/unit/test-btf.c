@@ -7,7 +7,7 @@
 #include "host-collector/sources/introspection/btf.h"
 
 #define HEADER 24u
-#define CAPACITY 8192u
+#define CAPACITY 65536u
 
 enum { INT = 1, PTR, ARRAY, STRUCT, UNION, ENUM, TYPEDEF = 8, VOLATILE, CONST, ENUM64 = 19 };
 
@@ -223,6 +223,25 @@ static void test_hostile(void)
     g_assert_false(btf_type_array(&btf, found.type, &elements, &size));
 }
 
+/* Types of one name are looked for one after the other: so many that it takes seconds are refused.
+ */
+static void test_namesakes(void)
+{
+    for (unsigned count = 2000; count <= 3000; count += 1000) {
+        uint32_t name;
+
+        begin();
+        name = name_of("t");
+        for (unsigned i = 0; i < count; i++) {
+            put(name);
+            put(TYPEDEF << 24);
+            put(0);
+        }
+        g_assert_cmpint(finish(), ==, count == 2000);
+        g_assert_cmpuint(btf_find_size(&btf, "t"), ==, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -232,6 +251,7 @@ int main(int argc, char **argv)
     g_test_add_func("/btf/bit-fields", test_bit_fields);
     g_test_add_func("/btf/enumerators", test_enumerators);
     g_test_add_func("/btf/hostile", test_hostile);
+    g_test_add_func("/btf/namesakes", test_namesakes);
     result = g_test_run();
     btf_clear(&btf);
     return result;

@@ -17,8 +17,8 @@
 /* Members looked at for one name: a struct of unnamed members of its own type would take for
  * ever; task_struct has about 250. */
 #define STEPS_MAXIMUM 200000
-#define PROBES_MAXIMUM (16u * 1024 * 1024) /* of the hash; names may be made to collide */
-#define NAMESAKES_MAXIMUM 16               /* types of one name that are tried */
+#define PROBES_MAXIMUM (4u * 1024 * 1024) /* of the hash; names may be made to collide */
+#define NAMESAKES_MAXIMUM 16              /* types of one name that are tried */
 #define POINTER_SIZE 8u
 #define INT_BITS 0xffu /* of the word behind an integer's head */
 

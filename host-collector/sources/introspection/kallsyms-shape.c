@@ -23,7 +23,8 @@
 #define NAMES_PER_MARKER 256u
 #define LAST_NAMES_BYTES (256u * 130)
 #define LONG_LENGTH 0x80u
-#define HITS_MAXIMUM 64 /* places with ten digits in a row that are looked at */
+#define COUNTS_MAXIMUM 16 /* numbers that the markers allow; Debian's have one */
+#define HITS_MAXIMUM 64   /* places with ten digits in a row that are looked at */
 
 static const char digits[] = "0\0001\0002\0003\0004\0005\0006\0007\0008\0009"; /* with the last 0 */
 
@@ -126,17 +127,22 @@ static bool read_number(AddressSpace *space, KallsymsPlaces *places, uint32_t *r
 {
     uint64_t markers;
     uint32_t count, second, last;
+    int tries = 0;
 
     if (!read_markers(space, places->tokens, &markers, &count, &second, &last)) {
         return false;
     }
-    for (uint64_t back = last; back <= (uint64_t)last + LAST_NAMES_BYTES; back++) {
+    for (uint64_t back = last; back <= (uint64_t)last + LAST_NAMES_BYTES && tries < COUNTS_MAXIMUM;
+         back++) {
         uint64_t at = markers - back - 8;
         uint32_t number;
 
         if (at % 8 != 0 || !address_space_u32(space, at, &number) ||
-            number <= (count - 1) * NAMES_PER_MARKER || number > count * NAMES_PER_MARKER ||
-            !names_fit(space, at + 8, second)) {
+            number <= (count - 1) * NAMES_PER_MARKER || number > count * NAMES_PER_MARKER) {
+            continue;
+        }
+        tries++;
+        if (!names_fit(space, at + 8, second)) {
             continue;
         }
         places->number = at;

@@ -19,7 +19,8 @@
 #define TEXT_SYMBOL "_stext"
 /* Characters and tokens of one table; Debian's take 5 million.  64 false ones then cost seconds. */
 #define STEPS_MAXIMUM (32u * 1024 * 1024)
-#define PROBES_MAXIMUM (16u * 1024 * 1024) /* of the hash; 150,000 honest names: 0.3 million */
+/* Of the hash: a million honest names take as many.  64 tables made to collide cost seconds. */
+#define PROBES_MAXIMUM (4u * 1024 * 1024)
 #define OFFSETS_AT_ONCE 1024
 
 typedef struct NameWindow {
