@@ -347,16 +347,10 @@ static bool answer(Vm *vm, int connection, MonattError *err)
 static void refuse(int connection, uint16_t id, const MonattError *err)
 {
     uint8_t payload[MONATT_ERROR_MESSAGE_SIZE + MONATT_ERROR_HINT_SIZE + 6];
-    MonattWriter w;
-    MonattError ignored;
-    monatt_writer_init(&w, payload, sizeof(payload));
-    monatt_writer_u16_be(&w, (uint16_t)err->code);
-    monatt_writer_u16_be(&w, (uint16_t)strlen(err->message));
-    monatt_writer_bytes(&w, err->message, strlen(err->message));
-    monatt_writer_u16_be(&w, (uint16_t)strlen(err->hint));
-    monatt_writer_bytes(&w, err->hint, strlen(err->hint));
-    bool sent = monatt_control_send(connection, MONATT_CONTROL_ERROR, id, payload, w.size, NULL, 0,
-                                    &ignored);
+    MonattError ignored = {0};
+    size_t size = monatt_control_refusal_encode(err, payload, sizeof(payload));
+    bool sent =
+        monatt_control_send(connection, MONATT_CONTROL_ERROR, id, payload, size, NULL, 0, &ignored);
     (void)sent; /* the launcher may be gone */
 }
 
