@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import os
 import random
+import select
 import signal
 import struct
 import sys
@@ -21,12 +22,13 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import device_tpm  # noqa: E402
 import paths  # noqa: E402
 from collector_client import replay_module  # noqa: E402
-from device_client import BAR0, BAR2, RAM, Refused, Service, call  # noqa: E402
-from ring_client import Memory, Ring, Shadow  # noqa: E402
+from device_client import BAR0, BAR2, RAM, SET_IRQFD, Refused, Service, call  # noqa: E402
+from ring_client import GUEST_FLAGS, Memory, Ring, Shadow  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SHA256, SHA384, BUSY, FAULT_CODE = 11, 12, 7, 11
 REG_INDEX, REG_MAGIC, REG_STATUS = BAR0 + 0x18, BAR0, BAR0 + 0xC
+REG_INTERRUPT_STATUS, REG_INTERRUPT_ENABLE, CAP_INTERRUPT, WANT_INTERRUPT = BAR0 + 0x28, BAR0 + 0x2C, 0x20, 1
 NONE, ERR_BUSY, ERR_FAULT = 0, 5, 6
 TPM_GONE, TPM_DIFFERS, RECOVERY = 1, 2, 5
 KILLS = 50
@@ -278,6 +280,33 @@ def check_stopped_tpm(tap, service, folder):
     vm.close()
 
 
+def check_interrupt(tap, service):
+    """The service keeps QEMU's eventfds: a guest under KVM is interrupted by the next process as well."""
+    vm = service.attach(name="interrupt")
+    memory = Memory(4 << 20)
+    vm.memory([(0, memory.size, 0, memory.fd)])
+    asserts, resamples = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK)
+    vm.message(SET_IRQFD, fds=(asserts, resamples), reply=False)
+    vm.qmp_send('{"return": {"enabled": true, "present": true}, "id": "kvm"}')
+    vm.wait_status(lambda s: s["accelerator"] == 2)
+    ring = Ring(vm, memory)
+    ring.on()
+    vm.write(REG_INTERRUPT_ENABLE, 1)
+    ring.set_word(GUEST_FLAGS, WANT_INTERRUPT)
+    kill(vm)
+    tap.ok(vm.read(BAR0 + 8) & CAP_INTERRUPT, "interrupt: the next process has it")
+    tap.is_equal(vm.read(REG_INTERRUPT_ENABLE), 1, "interrupt: and it is enabled")
+    ring.fill(1, *digests(b"x"))
+    ring.submit(always=True)
+    ring.wait()
+    tap.ok(select.select([asserts], [], [], 20)[0], "interrupt: asserted for a slot")
+    tap.is_equal(vm.read(REG_INTERRUPT_STATUS), 1, "interrupt: and says why")
+    vm.close()
+    memory.close()
+    for fd in (asserts, resamples):
+        os.close(fd)
+
+
 def check_stopped_shadow(tap, service):
     """What swtpm did for the dead process is shown by the shadow page as by BAR2."""
     vm = service.attach(name="stopped-shadow")
@@ -446,6 +475,7 @@ def main():
         service = Service(paths.HW_ATTEST, options=("--restarts", "1000"))
         for check, arguments in ((check_memory, ()), (check_monitor, ()), (check_stopped_tpm, (folder,)),
                                  (check_stopped_shadow, ()),
+                                 (check_interrupt, ()),
                                  (check_differences, ()), (check_ends, ())):
             with tap:
                 check(tap, service, *arguments)
