@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,15 +75,28 @@ static bool make_folder(const char *path, mode_t mode, MonattError *err)
     return true;
 }
 
-/* A device that is killed leaves its folder; its lock on device.pid went with it. */
-static void remove_stale(const char *folder)
+/* Whose run folder it is, of this service's VMs; NULL: nobody's. */
+static ServiceVm *owner_of(Service *service, const uint8_t *vid)
+{
+    for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
+        ServiceVm *vm = &service->vms[i];
+        if (vm->has_folders && monatt_bytes_equal(vm->vid, vid, MONATT_UUID_SIZE)) {
+            return vm;
+        }
+    }
+    return NULL;
+}
+
+/* A device that is killed leaves its folder; its lock on device.pid went with it.  A VM of ours has
+ * none before its device made it, and one that was taken over may have removed it. */
+static void remove_stale(Service *service, const char *folder)
 {
     DIR *folders = opendir(folder);
     struct dirent *entry;
     while (folders && (entry = readdir(folders))) {
         uint8_t vid[MONATT_UUID_SIZE];
         char path[VM_PATH_MAXIMUM + 280];
-        if (!monatt_text_to_uuid(entry->d_name, vid, NULL)) {
+        if (!monatt_text_to_uuid(entry->d_name, vid, NULL) || owner_of(service, vid)) {
             continue;
         }
         snprintf(path, sizeof(path), "%s/%s/device.pid", folder, entry->d_name);
@@ -129,7 +141,7 @@ static bool prepare(Service *service, char *socket_path, size_t capacity, Monatt
     if (chmod(path, 0711) != 0) {
         return monatt_error_set_errno(err, errno, "folder: '%s'", path);
     }
-    remove_stale(path);
+    remove_stale(service, path);
     snprintf(socket_path, capacity, "%s/attach.sock", vm->run_dir);
     int other;
     if (monatt_control_connect(socket_path, &other, err)) {
@@ -188,13 +200,13 @@ static void leave_service(Service *service, const ServiceVm *own)
 }
 
 /* A user that no other VM has, also none of an earlier service. */
-static bool pick_user(const Service *service, VmUser *ret, MonattError *err)
+static bool pick_user(Service *service, VmUser *ret, MonattError *err)
 {
     char run_vm[VM_PATH_MAXIMUM];
     uid_t taken[SERVICE_VMS_MAXIMUM];
     size_t count = 0;
     snprintf(run_vm, sizeof(run_vm), "%s/vm", service->options->vm.run_dir);
-    remove_stale(run_vm);
+    remove_stale(service, run_vm);
     for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
         if (service->vms[i].pid != 0) {
             taken[count++] = service->vms[i].user.uid;
@@ -256,12 +268,12 @@ static void accept_launcher(Service *service)
     service->had_vm = true;
 }
 
-static void end_swtpm(ServiceVm *vm)
+static void end_child(pid_t *child)
 {
-    if (vm->swtpm > 0) {
-        kill(vm->swtpm, SIGKILL); /* our child and not reaped yet: the pid is its own */
-        waitpid(vm->swtpm, NULL, 0);
-        vm->swtpm = 0;
+    if (*child > 0) {
+        kill(*child, SIGKILL); /* our child and not reaped yet: the pid is its own */
+        waitpid(*child, NULL, 0);
+        *child = 0;
     }
 }
 
@@ -292,11 +304,9 @@ static bool give_folders(Service *service, ServiceVm *vm, const uint8_t *vid, Vm
         return false;
     }
     /* The lock was free, so an earlier device of this VM is dead, if not reaped yet. */
-    for (size_t i = 0; i < SERVICE_VMS_MAXIMUM; i++) {
-        if (service->vms[i].has_folders &&
-            monatt_bytes_equal(service->vms[i].vid, vid, MONATT_UUID_SIZE)) {
-            service->vms[i].has_folders = false;
-        }
+    ServiceVm *earlier = owner_of(service, vid);
+    if (earlier) {
+        earlier->has_folders = false;
     }
     memcpy(vm->vid, vid, MONATT_UUID_SIZE);
     vm->has_folders = true;
@@ -319,7 +329,7 @@ static bool answer_link(Service *service, ServiceVm *vm, MonattControlMessage *m
     }
     if (message->type == VM_LINK_SWTPM && vm->has_folders) {
         keeper_shut_tpm_down(&vm->keeper);
-        end_swtpm(vm);
+        end_child(&vm->swtpm);
         vm->swtpm =
             service_start_swtpm(&service->options->vm, &vm->user, vm->vid, &service->old_mask);
         monatt_error_set(err, MONATT_ERROR_PEER, "swtpm: the attach service did not start it");
@@ -327,7 +337,7 @@ static bool answer_link(Service *service, ServiceVm *vm, MonattControlMessage *m
         return vm->swtpm > 0;
     }
     if (message->type == VM_LINK_END) {
-        end_swtpm(vm);
+        end_child(&vm->swtpm);
         remove_run_folder(service, vm);
         return true;
     }
@@ -427,18 +437,9 @@ static bool restart(Service *service, ServiceVm *vm)
     return true;
 }
 
-static void end_reopener(ServiceVm *vm)
-{
-    if (vm->reopener > 0) {
-        kill(vm->reopener, SIGKILL);
-        waitpid(vm->reopener, NULL, 0);
-        vm->reopener = 0;
-    }
-}
-
 static void end_vm(Service *service, ServiceVm *vm, int status)
 {
-    end_reopener(vm);
+    end_child(&vm->reopener);
     if (WIFSIGNALED(status)) {
         monatt_log_warning("device %d: killed by signal %d", (int)vm->pid, WTERMSIG(status));
     }
@@ -448,7 +449,7 @@ static void end_vm(Service *service, ServiceVm *vm, int status)
     if (status != 0) {
         keeper_shut_tpm_down(&vm->keeper);
     }
-    end_swtpm(vm);
+    end_child(&vm->swtpm);
     keeper_clear(&vm->keeper); /* and QEMU's end of the wire sees the end */
     remove_run_folder(service, vm);
     close(vm->link);
@@ -465,9 +466,7 @@ static void reap(Service *service)
         if (vm->pid == 0) {
             continue;
         }
-        if (vm->swtpm > 0 && waitpid(vm->swtpm, &status, WNOHANG) == vm->swtpm) {
-            vm->swtpm = 0;
-        }
+        (void)is_alive(vm); /* reaped if it is not */
         if (vm->reopener > 0 && waitpid(vm->reopener, NULL, WNOHANG) == vm->reopener) {
             vm->reopener = 0;
         }

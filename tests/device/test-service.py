@@ -109,6 +109,19 @@ def check_attach(tap, service):
     vm.close()
 
 
+def check_folder_stays(tap, service):
+    """A VM's run folder is its own while it has a device, whether device.pid is in it or not (yet)."""
+    vm = service.attach(name="no-pid")
+    os.unlink(vm.folder + "/device.pid")
+    other = service.attach(name="other")
+    tap.is_equal(sorted(os.listdir(vm.folder)), ["control.sock", "tpm.sock", "tpm.sock.ctrl"],
+                 "folder: another VM's attach leaves it alone")
+    tap.ok(vm.connect(), "folder: the collector still finds it")
+    other.close()
+    vm.close()
+    tap.ok(not os.path.exists(vm.folder), "folder: it goes with its VM")
+
+
 def check_users(tap, service):
     """Only root, the own user and those of --allow-uid."""
     def as_user(uid, path):
@@ -374,7 +387,7 @@ def main():
     if missing:
         tap.skip_all(f"{missing} is missing")
     service = Service(paths.HW_ATTEST)
-    for check in (check_attach, check_users, check_control):
+    for check in (check_attach, check_folder_stays, check_users, check_control):
         with tap:
             check(tap, service)
     if tap.failed:
