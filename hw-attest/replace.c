@@ -18,6 +18,7 @@
 #define PLUG_MS 10000  /* device_add speaks with the new server */
 #define GUEST_MS 3000  /* Linux needs a tenth of a second */
 #define EJECT_MS 1000  /* done within the command, the event follows */
+#define RESTORE_TRIES 3
 #define ID_SIZE 32
 #define TICK_MS 500
 
@@ -284,6 +285,20 @@ static ReplaceResult swap(Work *work, MonattError *err)
     return result;
 }
 
+/* What the operator wanted of reboots and ends holds again: else the next reboot pauses for good.
+ */
+static void restore_actions(Work *work, const char *reboot, const char *shutdown)
+{
+    for (int i = 0; i < RESTORE_TRIES && !work->closed; i++) {
+        if (set_actions(work, reboot, shutdown)) {
+            return;
+        }
+    }
+    monatt_log_error("'%s': replacement: set-action: %s: its next reboot pauses it, QMP's "
+                     "set-action mends that",
+                     work->device->name, work->answer);
+}
+
 ReplaceResult replace_run(const Replace *replace, Qmp *qmp, Device *device, MonattError *err)
 {
     Work work = {.replace = replace, .qmp = qmp, .device = device};
@@ -300,7 +315,7 @@ ReplaceResult replace_run(const Replace *replace, Qmp *qmp, Device *device, Mona
     }
     if (result != REPLACE_DONE) {
         /* A reboot would abort QEMU: let it end in order, as a power-off does. */
-        set_actions(&work, "shutdown", shutdown);
+        restore_actions(&work, "shutdown", shutdown);
         if (work.shut_down) {
             monatt_log_error("'%s': was rebooting when its device could not be replaced: ended",
                              device->name);
@@ -308,7 +323,7 @@ ReplaceResult replace_run(const Replace *replace, Qmp *qmp, Device *device, Mona
         }
         return result;
     }
-    set_actions(&work, reboot, shutdown);
+    restore_actions(&work, reboot, shutdown);
     if (work.shut_down && work.reboot && !(replace->actions & MONATT_ACTION_NO_REBOOT)) {
         ask(&work, "system_reset", NULL, answer_ms(&work));
         ask(&work, "cont", NULL, answer_ms(&work));
