@@ -126,14 +126,12 @@ static bool ask(Work *work, const char *command, json_t *arguments, unsigned pat
     }
     char *text = json_dumps(message, JSON_COMPACT);
     json_decref(message);
-    size_t size = text ? strlen(text) : 0;
-    bool sent = false;
-    if (text) {
-        text[size] = '\n'; /* in the place of its end */
-        char *line = strndup(text, size + 1);
-        sent = line && qmp_send(work->qmp, line);
-        free(line);
+    char *line = NULL;
+    if (text && asprintf(&line, "%s\n", text) < 0) {
+        line = NULL;
     }
+    bool sent = line && qmp_send(work->qmp, line);
+    free(line);
     free(text);
     if (!sent) {
         snprintf(work->answer, sizeof(work->answer), "not sent");
