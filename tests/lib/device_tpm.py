@@ -41,7 +41,8 @@ def borrow(pid, tpm_path):
                 raise Missing(f"pidfd_getfd ({os.strerror(ctypes.get_errno())})")
             sock = socket.socket(fileno=fd)
             try:
-                if sock.getpeername() == tpm_path:
+                # swtpm binds the name within a folder that it was handed, not by our path.
+                if os.path.basename(sock.getpeername()) == os.path.basename(tpm_path):
                     return sock
             except OSError:
                 pass
