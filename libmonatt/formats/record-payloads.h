@@ -53,6 +53,24 @@ typedef struct MonattSyscallsPayload {
  * The digest of a view is SHA-256 over its sorted (u64 address, u32 pid, u64 start) entries. */
 typedef enum MonattSubCheck {
     MONATT_SUBCHECK_HIDDEN_TASK = 1,
+    MONATT_SUBCHECK_KERNEL_ORIGIN = 2, /* is it the kernel that was measured, and its page root */
+    MONATT_SUBCHECK_KERNEL_TEXT = 3,
+    MONATT_SUBCHECK_KERNEL_RODATA = 4,
+    MONATT_SUBCHECK_MODULES = 5,
+    MONATT_SUBCHECK_MODULE_TEXT = 6,
+    MONATT_SUBCHECK_EXECUTABLE_PAGES = 7,
+    MONATT_SUBCHECK_INTERRUPT_TABLE = 8,
+    MONATT_SUBCHECK_CONTROL_REGISTERS = 9,
+    MONATT_SUBCHECK_FUNCTION_POINTERS = 10,
+    MONATT_SUBCHECK_STRINGS = 11,
+    MONATT_SUBCHECK_CREDENTIALS = 12,
+    MONATT_SUBCHECK_VDSO = 13,
+    MONATT_SUBCHECK_BPF = 14,
+    MONATT_SUBCHECK_KPROBES = 15,
+    MONATT_SUBCHECK_FTRACE = 16,
+    MONATT_SUBCHECK_NETFILTER = 17,
+    MONATT_SUBCHECK_SOCKETS = 18,
+    MONATT_SUBCHECK_PROGRAMS = 19,
 } MonattSubCheck;
 typedef enum MonattTaskView {
     MONATT_VIEW_LIST = 1,       /* V1: init_task.tasks */

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-list.h - the checks by name, for check-table.c and for tests of one of them
+ */
+#ifndef MONATT_INTROSPECTION_CHECK_LIST_H
+#define MONATT_INTROSPECTION_CHECK_LIST_H
+
+#include "host-collector/sources/introspection/checks/check.h"
+
+#endif

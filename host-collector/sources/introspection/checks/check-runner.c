@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-runner.c - runs the checks, and makes findings of what persists
+ */
+#include "host-collector/sources/introspection/checks/check-runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "libmonatt/base/macros.h"
+
+#define RETRY_MS 10
+#define CANDIDATES (4u * CHECK_SIGHTINGS) /* of all checks; more are counted as unsettled */
+
+typedef struct Candidate {
+    CheckFinding finding; /* as seen last */
+    bool seen;            /* in the run at hand */
+} Candidate;
+
+struct CheckRunner {
+    void *states[CHECKS_MAXIMUM];
+    CheckSightings sightings;
+    uint32_t candidate_count;
+    Candidate candidates[CANDIDATES];
+    uint32_t beyond[CHECKS_MAXIMUM]; /* sightings of the first run that had no room */
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static void wait_ms(long ms)
+{
+    struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&wait, NULL);
+}
+
+CheckRunner *check_runner_new(void)
+{
+    return calloc(1, sizeof(CheckRunner));
+}
+
+void check_runner_forget(CheckRunner *runner)
+{
+    for (size_t i = 0; check_table[i]; i++) {
+        if (runner->states[i] && check_table[i]->clear) {
+            check_table[i]->clear(runner->states[i]);
+        }
+        runner->states[i] = NULL;
+    }
+}
+
+void check_runner_free(CheckRunner *runner)
+{
+    if (runner) {
+        check_runner_forget(runner);
+        free(runner);
+    }
+}
+
+static bool is_same(const CheckFinding *a, const CheckFinding *b)
+{
+    return a->check == b->check && a->address == b->address && a->pid == b->pid &&
+           a->start_ns == b->start_ns && strcmp(a->object, b->object) == 0;
+}
+
+static Table *table_of(Table *tables, const Check *check)
+{
+    for (size_t i = 0; tables && check->table && table_forms[i].name; i++) {
+        if (strcmp(table_forms[i].name, check->table) == 0) {
+            return &tables[i];
+        }
+    }
+    return NULL;
+}
+
+static void run_check(CheckRunner *runner, size_t index, CheckContext *context, CheckResult *result)
+{
+    const Check *check = check_table[index];
+    uint64_t begin = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    uint32_t passes = result->passes;
+
+    memset(result, 0, sizeof(*result));
+    result->check = check->id;
+    result->passes = passes + 1;
+    runner->sightings.count = runner->sightings.beyond = 0;
+    context->check = check;
+    context->budget = (WalkBudget){.steps = CHECK_STEPS};
+    context->state = &runner->states[index];
+    context->result = result;
+    context->sightings = &runner->sightings;
+    check->run(context);
+    if (context->budget.exhausted) {
+        check_reason(context, MONATT_REASON_BUDGET, "the walk took more than %u steps",
+                     CHECK_STEPS);
+    }
+    result->cpu_us = (now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / 1000;
+}
+
+static Candidate *find_candidate(CheckRunner *runner, const CheckFinding *finding)
+{
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        if (is_same(&runner->candidates[i].finding, finding)) {
+            return &runner->candidates[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first run: everything that is seen is a candidate. */
+static void collect(CheckRunner *runner, size_t index)
+{
+    runner->beyond[index] = runner->sightings.beyond;
+    for (uint32_t i = 0; i < runner->sightings.count; i++) {
+        if (find_candidate(runner, &runner->sightings.items[i])) {
+            continue; /* said twice in one run */
+        }
+        if (runner->candidate_count >= CANDIDATES) {
+            runner->beyond[index]++;
+            continue;
+        }
+        Candidate *candidate = &runner->candidates[runner->candidate_count++];
+        candidate->finding = runner->sightings.items[i];
+        candidate->finding.sightings = 1;
+    }
+}
+
+/* A later run: what is seen again has lasted (if enough of the guest's time has gone by), what is
+ * not seen any more by a run that read everything was a race. */
+static void follow(CheckRunner *runner, uint16_t check, bool whole, bool counts)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        runner->candidates[i].seen = false;
+    }
+    for (uint32_t i = 0; i < runner->sightings.count; i++) {
+        Candidate *candidate = find_candidate(runner, &runner->sightings.items[i]);
+        if (candidate && !candidate->seen) {
+            uint32_t sightings = candidate->finding.sightings + (counts ? 1 : 0);
+            candidate->finding = runner->sightings.items[i];
+            candidate->finding.sightings = sightings;
+            candidate->seen = true;
+        }
+    }
+    whole = whole && runner->sightings.beyond == 0;
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        if (runner->candidates[i].finding.check != check || runner->candidates[i].seen || !whole ||
+            runner->candidates[i].finding.sightings >= CHECK_RUNNER_SCANS) {
+            runner->candidates[kept++] = runner->candidates[i];
+        }
+    }
+    runner->candidate_count = kept;
+}
+
+static uint32_t open_of(const CheckRunner *runner, uint16_t check)
+{
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        open += runner->candidates[i].finding.check == check &&
+                runner->candidates[i].finding.sightings < CHECK_RUNNER_SCANS;
+    }
+    return open;
+}
+
+static CheckContext begin_pass(GuestKernel *kernel, const CheckInputs *inputs, Owners **ret_owners)
+{
+    WalkBudget budget = {.steps = CHECK_STEPS};
+    address_space_forget(&kernel->space);
+    *ret_owners = owners_read(kernel, &budget);
+    return (CheckContext){.kernel = kernel, .inputs = inputs, .owners = *ret_owners};
+}
+
+/* Runs again those that have something open, once. */
+static void run_again(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                      bool counts, CheckReport *report)
+{
+    Owners *owners;
+    CheckContext context = begin_pass(kernel, inputs, &owners);
+    for (size_t i = 0; owners && i < report->result_count; i++) {
+        CheckResult *result = &report->results[i];
+        for (size_t k = 0; check_table[k]; k++) {
+            if (check_table[k]->id == result->check && open_of(runner, result->check) > 0) {
+                run_check(runner, k, &context, result);
+                follow(runner, result->check, result->reason == MONATT_REASON_NONE, counts);
+            }
+        }
+    }
+    owners_free(owners);
+}
+
+static bool any_open(const CheckRunner *runner)
+{
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        if (runner->candidates[i].finding.sightings < CHECK_RUNNER_SCANS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool settle(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks,
+                   const CheckInputs *inputs, uint64_t deadline, CheckReport *report)
+{
+    uint64_t counted = now_ns(CLOCK_MONOTONIC);
+    bool advanced = true;
+
+    while (any_open(runner)) {
+        uint64_t now;
+        bool counts;
+        wait_ms(advanced ? CHECK_RUNNER_GAP_MS : RETRY_MS);
+        now = now_ns(CLOCK_MONOTONIC);
+        if (now >= deadline) {
+            break;
+        }
+        /* Before the run: progress during it would count for what it has seen already. */
+        advanced = guest_clocks_advanced(clocks);
+        if (!advanced) {
+            continue;
+        }
+        counts = now - counted >= CHECK_RUNNER_GAP_MS * 1000000ull;
+        run_again(runner, kernel, inputs, counts, report);
+        if (counts) {
+            counted = now_ns(CLOCK_MONOTONIC);
+            guest_clocks_mark(clocks);
+        }
+    }
+    return advanced;
+}
+
+static void fill_report(CheckRunner *runner, bool advanced, CheckReport *report)
+{
+    for (size_t i = 0; i < report->result_count; i++) {
+        CheckResult *result = &report->results[i];
+        result->unsettled = open_of(runner, result->check);
+        for (size_t k = 0; check_table[k]; k++) {
+            if (check_table[k]->id == result->check) {
+                result->unsettled += runner->beyond[k];
+            }
+        }
+        if (result->unsettled > 0 && result->reason == MONATT_REASON_NONE) {
+            result->reason = advanced ? MONATT_REASON_BUDGET : MONATT_REASON_STALLED;
+            snprintf(result->text, sizeof(result->text), "%u differences did not settle in time",
+                     result->unsettled);
+        }
+    }
+    for (uint32_t i = 0; i < runner->candidate_count; i++) {
+        const CheckFinding *finding = &runner->candidates[i].finding;
+        if (finding->sightings < CHECK_RUNNER_SCANS) {
+            continue;
+        }
+        for (size_t k = 0; k < report->result_count; k++) {
+            report->results[k].findings += report->results[k].check == finding->check;
+        }
+        if (report->finding_count < CHECK_FINDINGS) {
+            report->findings[report->finding_count++] = *finding;
+        }
+    }
+}
+
+static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                       uint64_t wanted, Table *tables, CheckReport *report)
+{
+    Owners *owners;
+    CheckContext context = begin_pass(kernel, inputs, &owners);
+
+    memset(report, 0, sizeof(*report));
+    report->t0_ns = now_ns(CLOCK_BOOTTIME);
+    memcpy(report->kernel, kernel->release, sizeof(report->kernel));
+    runner->candidate_count = 0;
+    memset(runner->beyond, 0, sizeof(runner->beyond));
+    for (size_t i = 0; tables && table_forms[i].name; i++) {
+        table_begin(&tables[i], &table_forms[i]);
+    }
+    for (size_t i = 0; check_table[i] && i < CHECKS_MAXIMUM; i++) {
+        if (!(wanted & 1ull << i)) {
+            continue;
+        }
+        CheckResult *result = &report->results[report->result_count++];
+        if (!owners) {
+            result->check = check_table[i]->id;
+            result->reason = MONATT_REASON_BUDGET;
+            snprintf(result->text, sizeof(result->text), "out of memory");
+            continue;
+        }
+        context.table = table_of(tables, check_table[i]);
+        run_check(runner, i, &context, result);
+        collect(runner, i);
+    }
+    owners_free(owners);
+    report->t1_ns = now_ns(CLOCK_BOOTTIME);
+}
+
+void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks,
+                          const CheckInputs *inputs, uint64_t wanted, unsigned deadline_ms,
+                          Table *tables, CheckReport *report)
+{
+    uint64_t deadline = now_ns(CLOCK_MONOTONIC) + deadline_ms * 1000000ull;
+    bool advanced;
+
+    first_pass(runner, kernel, inputs, wanted, tables, report);
+    guest_clocks_mark(clocks);
+    advanced = settle(runner, kernel, clocks, inputs, deadline, report);
+    fill_report(runner, advanced, report);
+    report->t1_ns = now_ns(CLOCK_BOOTTIME);
+}
+
+void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                       uint64_t wanted, CheckReport *report, uint32_t *ret_sightings)
+{
+    first_pass(runner, kernel, inputs, wanted, NULL, report);
+    *ret_sightings = runner->candidate_count;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-runner.h - runs the checks, and makes findings of what persists
+ *
+ * A live guest is never a snapshot (properties 2): what a check sees once is a candidate.  It is a
+ * finding when it was seen in CHECK_RUNNER_SCANS runs at least CHECK_RUNNER_GAP_MS apart, with
+ * progress of the guest's vCPUs between them.  Must never forget a candidate because a later run
+ * could not read all it wanted.
+ */
+#ifndef MONATT_INTROSPECTION_CHECK_RUNNER_H
+#define MONATT_INTROSPECTION_CHECK_RUNNER_H
+
+#include "host-collector/sources/introspection/checks/check.h"
+#include "host-collector/sources/introspection/guest-clocks.h"
+
+#define CHECK_RUNNER_SCANS 3
+#define CHECK_RUNNER_GAP_MS 100
+
+typedef struct CheckRunner CheckRunner;
+
+/* NULL: out of memory. */
+CheckRunner *check_runner_new(void);
+void check_runner_free(CheckRunner *runner);
+/* After a reboot, or another kernel: what the checks kept of the last one goes. */
+void check_runner_forget(CheckRunner *runner);
+/*
+ * Runs the checks whose bit (1 << index in check_table) is in wanted, again while candidates are
+ * open, and ends within deadline_ms, apart from one run.  clocks as hidden_tasks_measure() has
+ * them.  tables: NULL, or an array with one Table for each of table_forms, begun by this call.
+ * Fills report, all of it.
+ */
+void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks,
+                          const CheckInputs *inputs, uint64_t wanted, unsigned deadline_ms,
+                          Table *tables, CheckReport *report);
+/* One pass without a wait; sightings are not judged (benchmarks, fuzzing). */
+void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                       uint64_t wanted, CheckReport *report, uint32_t *ret_sightings);
+
+#endif

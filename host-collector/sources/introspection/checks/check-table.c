@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-table.c - which checks there are: one line each, ascending by number
+ */
+#include "host-collector/sources/introspection/checks/check-list.h"
+
+#include <string.h>
+
+const Check *const check_table[] = {
+    NULL,
+};
+
+const Check *check_by_id(uint16_t id)
+{
+    for (size_t i = 0; check_table[i]; i++) {
+        if (check_table[i]->id == id) {
+            return check_table[i];
+        }
+    }
+    return NULL;
+}
+
+const Check *check_by_name(const char *name)
+{
+    for (size_t i = 0; check_table[i]; i++) {
+        if (strcmp(check_table[i]->name, name) == 0) {
+            return check_table[i];
+        }
+    }
+    return NULL;
+}
