@@ -4,20 +4,8 @@
  *
  * The collector writes it and the verifier checks it, both here, so that the two cannot differ.
  */
-#include <openssl/evp.h>
+#include "libmonatt/eventlog/cel-bank.h"
 #include "libmonatt/eventlog/checkpoint.h"
-
-static const EVP_MD *md_of(uint16_t bank)
-{
-    switch (bank) {
-    case MONATT_ALG_SHA256:
-        return EVP_sha256();
-    case MONATT_ALG_SHA384:
-        return EVP_sha384();
-    default:
-        return NULL;
-    }
-}
 
 bool monatt_cel_range_digest(const void *log, size_t size, uint32_t index, uint64_t first,
                              uint64_t last, uint16_t bank, uint8_t *ret_digest, MonattError *err)
@@ -27,7 +15,7 @@ bool monatt_cel_range_digest(const void *log, size_t size, uint32_t index, uint6
     const uint8_t *bytes;
     size_t length;
     bool failed = false;
-    const EVP_MD *md = md_of(bank);
+    const EVP_MD *md = cel_bank_md(bank);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = md != NULL && context != NULL && EVP_DigestInit_ex(context, md, NULL) == 1;
     if (!monatt_log_walk_begin(&walk, log, size, err)) {

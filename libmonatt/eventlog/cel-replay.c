@@ -7,21 +7,14 @@
  */
 #include "libmonatt/eventlog/cel.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include "libmonatt/base/text.h"
+#include "libmonatt/eventlog/cel-bank.h"
 #include "libmonatt/eventlog/checkpoint.h"
-
-static const EVP_MD *md_of(uint16_t bank)
-{
-    return bank == MONATT_ALG_SHA256   ? EVP_sha256()
-           : bank == MONATT_ALG_SHA384 ? EVP_sha384()
-                                       : NULL;
-}
 
 bool monatt_cel_hash(uint16_t bank, const void *bytes, size_t size, uint8_t *ret, MonattError *err)
 {
-    const EVP_MD *md = md_of(bank);
+    const EVP_MD *md = cel_bank_md(bank);
     unsigned length = 0;
     if (!md || EVP_Digest(size > 0 ? bytes : "", size, ret, &length, md, NULL) != 1) {
         return monatt_error_set(err, MONATT_ERROR_INTERNAL, "event log: libcrypto cannot hash");
