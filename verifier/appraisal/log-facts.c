@@ -129,10 +129,6 @@ static bool keep_report(MonattLogFacts *facts, const MonattCelEntry *entry,
     if (!monatt_report_decode(record, &facts->report, err)) {
         return false;
     }
-    if (facts->has_report) {
-        facts->has_earlier = TRUE;
-        facts->earlier_number = facts->report_number;
-    }
     facts->has_report = TRUE;
     facts->report_number = entry->number;
     pass_on_findings(facts);
@@ -281,9 +277,8 @@ bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t siz
         if (entry.index >= MONATT_REGISTER_COUNT) {
             return monatt_error_set(err, MONATT_ERROR_FORMAT, "event log: no such register");
         }
-        if (entry.content_type != MONATT_CEL_RECORD) {
-            facts->guest_extends += entry.content_type == MONATT_CEL_GUEST;
-        } else if (!take_entry(facts, &walk, &entry, vid, boot_count, sequences, err)) {
+        if (entry.content_type == MONATT_CEL_RECORD &&
+            !take_entry(facts, &walk, &entry, vid, boot_count, sequences, err)) {
             return false;
         }
     }

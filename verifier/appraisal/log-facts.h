@@ -50,12 +50,9 @@ typedef struct MonattLogFacts {
     gboolean has_syscalls;
     MonattSyscallsPayload syscalls;
     uint64_t unreadable[MONATT_REGISTER_COUNT]; /* records of unknown type */
-    uint64_t guest_extends;
     gboolean has_report;
     MonattReportPayload report; /* the last one of MR22: this evidence's */
     uint64_t report_number;     /* event-log record that holds it */
-    gboolean has_earlier;
-    uint64_t earlier_number; /* event-log record of the report before it */
 } MonattLogFacts;
 
 void monatt_log_facts_init(MonattLogFacts *facts);
