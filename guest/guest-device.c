@@ -169,8 +169,9 @@ bool guest_device_submit(GuestDevice *device, struct monatt_slot *slots, uint32_
     struct monatt_submit submit = {
         .slots = (uintptr_t)slots, .count = count, .slot_size = sizeof(*slots)};
     if (ioctl(device->driver, MONATT_IOC_SUBMIT, &submit) != 0) {
-        monatt_error_set_errno(err, errno, "%s: through the driver", name_of(slots));
-        if (errno == ENODEV) {
+        int error = errno;
+        monatt_error_set_errno(err, error, "%s: through the driver", name_of(slots));
+        if (error == ENODEV) {
             err->code = MONATT_ERROR_PEER;
         }
         return false;
@@ -197,8 +198,9 @@ bool guest_device_send_list(GuestDevice *device, const uint8_t *bytes, size_t si
     }
     struct monatt_list list = {.data = (uintptr_t)bytes, .size = (uint32_t)size};
     if (ioctl(device->driver, MONATT_IOC_LIST, &list) != 0) {
-        monatt_error_set_errno(err, errno, "process list: through the driver");
-        err->code = errno == EBUSY ? MONATT_ERROR_BUSY : err->code;
+        int error = errno;
+        monatt_error_set_errno(err, error, "process list: through the driver");
+        err->code = error == EBUSY ? MONATT_ERROR_BUSY : err->code;
         return false;
     }
     return true;
