@@ -61,12 +61,22 @@ def call(sock, kind, payload=b"", fds=()):
     return answer, got_fds
 
 
+def refusal(ask, *arguments):
+    """The error with which ask(*arguments) is refused, or None."""
+    try:
+        ask(*arguments)
+    except Refused as error:
+        return error
+    return None
+
+
 def text(value):
     return struct.pack(">H", len(value)) + value.encode()
 
 
 class Service:
     """hw-attest serve in a folder of its own."""
+    options = ()             # further words of its command line
 
     def __init__(self, program, private=False, path=None, state=None, options=()):
         """path: put before PATH; state: another state folder than our own; options: of serve."""
@@ -81,7 +91,7 @@ class Service:
     def start(self):
         ready, ours = os.pipe()
         arguments = [self.program, "serve", "--run-dir", self.run, "--state-dir", self.state,
-                     "--ready-fd", str(ours), *getattr(self, "options", ())] + (["--private"] if self.private else [])
+                     "--ready-fd", str(ours), *self.options] + (["--private"] if self.private else [])
         self.process = subprocess.Popen(arguments, pass_fds=[ours], env=self.environment,
                                         stderr=open(self.folder + "/stderr", "ab"))
         os.close(ours)

@@ -15,8 +15,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
-from device_client import (BAR0, ERROR, QUOTE, Refused, Service, STATUS, SUBSCRIBE, call,  # noqa: E402
-                           receive, send)
+from device_client import (BAR0, ERROR, QUOTE, Service, STATUS, SUBSCRIBE, call, receive,  # noqa: E402
+                           refusal, send)
 from tap import Tap  # noqa: E402
 
 D256, D384 = hashlib.sha256(b"x").digest(), hashlib.sha384(b"x").digest()
@@ -44,14 +44,6 @@ def wait_for(condition, seconds=20):
     while not condition() and time.monotonic() < until:
         time.sleep(0.02)
     return condition()
-
-
-def refusal(call_it, *arguments):
-    try:
-        call_it(*arguments)
-    except Refused as error:
-        return error
-    return None
 
 
 def check_stopped_swtpm(tap, service):

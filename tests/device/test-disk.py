@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
 from collector_client import replay_module  # noqa: E402
-from device_client import BAR0, Refused, Service, SUBSCRIBE, call, receive  # noqa: E402
+from device_client import BAR0, Service, SUBSCRIBE, call, receive, refusal  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SHA256, BUSY, FAULT_CODE, NONE, ERR_BUSY, ERR_FAULT = 11, 7, 11, 0, 5, 6
@@ -24,14 +24,6 @@ LOG_WRITE, RECOVERY = 3, 5
 D256, D384 = hashlib.sha256(b"x").digest(), hashlib.sha384(b"x").digest()
 CONTENT = bytes(1024 - 80)
 PATIENCE_S = 60
-
-
-def refusal(ask, *arguments):
-    try:
-        ask(*arguments)
-    except Refused as error:
-        return error
-    return None
 
 
 def fill(path):

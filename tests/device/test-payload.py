@@ -8,13 +8,13 @@ its half is skipped with that reason, and so is vfio-user without a newer QEMU (
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
+import suite_tree  # noqa: E402
 from device_client import Service  # noqa: E402
 from payload_vm import PayloadVm, build, kvm_missing  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -78,18 +78,20 @@ def main():
     folder = tempfile.mkdtemp(prefix="payload-")
     payload = build(folder)
     service = Service(paths.HW_ATTEST)
-    newer = subprocess.run([paths.source("tests", "lib", "suite-tree"), "sid"],
-                           capture_output=True, text=True)
+    try:
+        newer, why_not = suite_tree.folder("sid"), None
+    except suite_tree.Missing as error:
+        newer, why_not = None, f"a QEMU with vfio-user-pci cannot be had: {error}"
     for accelerator, machine, wire in (("kvm", "pc", 0), ("kvm", "q35", 0), ("tcg", "pc", 0), ("tcg", "q35", 0),
                                        ("kvm", "q35", 1), ("tcg", "q35", 1)):
         reason = kvm_missing() if accelerator == "kvm" else None
-        if wire and newer.returncode != 0:
-            reason = f"a QEMU with vfio-user-pci cannot be had: {newer.stderr.strip()}"
+        if wire and why_not:
+            reason = why_not
         if reason:
             tap.skip(reason, f"{accelerator}, {machine}: ring, shadow page, interrupt")
             continue
         with tap:
-            check(tap, service, payload, accelerator, machine, newer.stdout.strip() if wire else None)
+            check(tap, service, payload, accelerator, machine, newer if wire else None)
     tap.is_equal(service.killed(), [], "no device was killed by its sandbox")
     if tap.failed:
         tap.note(service.stderr())

@@ -8,13 +8,13 @@ import mmap
 import os
 import socket
 import struct
-import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
+import suite_tree  # noqa: E402
 from device_client import BAR0, BAR2, RAM, Service, Vm, call  # noqa: E402
 from qemu_checks import D256, D384, FIRST256, check_guest  # noqa: E402
 from qemu_vm import MEMORY_MB, QemuVm, kernel  # noqa: E402
@@ -27,11 +27,10 @@ ONES = 0xFFFFFFFF
 
 
 def tree(tap):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        tap.skip_all(f"a QEMU with vfio-user-pci cannot be had: {done.stderr.strip()}")
-    return done.stdout.strip()
+    try:
+        return suite_tree.folder(SUITE)
+    except suite_tree.Missing as error:
+        return tap.skip_all(f"a QEMU with vfio-user-pci cannot be had: {error}")
 
 
 def memory_map(vm):

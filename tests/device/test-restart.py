@@ -22,7 +22,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import device_tpm  # noqa: E402
 import paths  # noqa: E402
 from collector_client import replay_module  # noqa: E402
-from device_client import BAR0, BAR2, RAM, SET_IRQFD, Refused, Service, call  # noqa: E402
+from device_client import BAR0, BAR2, RAM, SET_IRQFD, Refused, Service, call, refusal  # noqa: E402
 from ring_client import GUEST_FLAGS, Memory, Ring, Shadow  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -56,14 +56,6 @@ def kill(vm, number=signal.SIGKILL):
         time.sleep(0.002)
     vm.control = vm.connect()
     return pid
-
-
-def refusal(ask, *arguments):
-    try:
-        ask(*arguments)
-    except Refused as error:
-        return error
-    return None
 
 
 def says(values):

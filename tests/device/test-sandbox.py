@@ -22,8 +22,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import paths  # noqa: E402
+import suite_tree  # noqa: E402
 from device_client import (ITEMS, LIST, LOG, RAM, RING, VCPUS, Refused, Service, call)  # noqa: E402
-from tap import SKIPPED, Tap  # noqa: E402
+from tap import Tap  # noqa: E402
 
 D256, D384 = hashlib.sha256(b"x").digest(), hashlib.sha384(b"x").digest()
 SHA256 = 11
@@ -252,12 +253,11 @@ def check_ordinary(tap):
 
 def newer_libc(tap):
     """The command that runs a program with the newer suite's libraries, or None."""
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
-                          capture_output=True, text=True)
-    if done.returncode == SKIPPED:
-        tap.skip(done.stderr.strip(), f"the C library of {SUITE}")
+    try:
+        tree = suite_tree.folder(SUITE)
+    except suite_tree.Missing as error:
+        tap.skip(str(error), f"the C library of {SUITE}")
         return None
-    tree = done.stdout.strip()
     return [f"{tree}/lib64/ld-linux-x86-64.so.2", "--library-path", f"{tree}/usr/lib/x86_64-linux-gnu"]
 
 

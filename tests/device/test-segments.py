@@ -169,19 +169,21 @@ def check_quotes(tap, vm):
     tap.is_equal(vm.wait_status(lambda s: s["synced"] == s["records"])["fault"], 0, "no fault")
 
 
+def extend_until(vm, stop, taken):
+    """A guest that extends without a pause until stop holds something; taken: what was done."""
+    for i in range(10**9):
+        if stop:
+            return
+        if vm.guest_extend(i % 16, *digests(b"%d" % i)) == 0:
+            taken.append(i)
+
+
 def check_both(tap, vm):
     """Records wait in the pipe, behind the host's on their way to the disk, when a seal begins."""
     stop, taken = [], []
-
-    def guest():
-        for i in range(10**9):
-            if stop:
-                return
-            if vm.guest_extend(i % 16, *digests(b"%d" % i)) == 0:
-                taken.append(i)
     before = vm.status()["records"]
     oldest = segments(read_files(vm.state))[-1][0]
-    thread = threading.Thread(target=guest)
+    thread = threading.Thread(target=extend_until, args=(vm, stop, taken))
     thread.start()
     control = vm.connect()
     try:
@@ -320,14 +322,7 @@ def check_kills(tap):
     generator = random.Random(5)
     vm = service.attach(name="killed")
     stop, taken = [], []
-
-    def guest():
-        for i in range(10**9):
-            if stop:
-                return
-            if vm.guest_extend(i % 16, *digests(b"%d" % i)) == 0:
-                taken.append(i)
-    thread = threading.Thread(target=guest)
+    thread = threading.Thread(target=extend_until, args=(vm, stop, taken))
     thread.start()
     good, seen = 0, set()
     try:

@@ -229,6 +229,7 @@ def check_start(tap, folder):
     tap.ok(code == 1 and one_line(lines) and "too long" in lines[0], "a run folder that is too long",
            (code, lines))
     fits = "/tmp/" + "x" * (107 - len("/tmp/" + "/vm/" + "/vfio-user.sock") - 36)
+    shutil.rmtree(fits, ignore_errors=True)      # of a run that was killed
     os.makedirs(fits, mode=0o700)
     service = Service.__new__(Service)
     service.folder, service.program, service.private = folder, paths.HW_ATTEST, False

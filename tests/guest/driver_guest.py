@@ -11,6 +11,8 @@ recount() is what hashlib makes of the digests that driver-client extends with.
 import hashlib
 import struct
 
+import driver_module
+import guest as guest_library
 import paths
 from guest import Guest
 
@@ -20,6 +22,19 @@ HOST_OWNED = range(17, 23)
 FILES = "/sys/devices/virtual/misc/monatt/measurements"
 ERR_NONE, ERR_INDEX, ERR_LOCALITY = 0, 2, 3
 EXTEND, RESET = 1, 2
+
+
+def kernel_for_driver(tap):
+    """The kernel that guest.py boots, with what the driver needs; skips all when it is missing."""
+    lacking = guest_library.missing() or paths.missing(CLIENT)
+    if lacking:
+        tap.skip_all(f"{lacking} is missing")
+    try:
+        kernel = driver_module.guest_kernel()
+        kernel.module("fs/configfs/configfs")
+    except driver_module.Missing as error:
+        tap.skip_all(str(error))
+    return kernel
 
 
 def extended(name, value, digest):

@@ -18,12 +18,10 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import driver_module  # noqa: E402
 import guest as guest_library  # noqa: E402
 import later_qemu  # noqa: E402
-import paths  # noqa: E402
 from driver_guest import (CLIENT, ERR_LOCALITY, EXTEND, SIZES, boot, client, files_of,  # noqa: E402
-                          host_values, info, recount, write_file)
+                          host_values, info, kernel_for_driver, recount, write_file)
 from guest import wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -241,12 +239,8 @@ def mapped_register(guest, index):
 
 def check_sleep(tap, guest):
     before = host_values(guest)
-    guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
-              "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
-    wait_for(lambda: guest.qmp("query-status")["status"] == "suspended", "suspend to RAM")
-    guest.qmp("system_wakeup")
-    while not guest.line(guest_library.COMMAND_PATIENCE_S).endswith(b"awake"):
-        pass
+    guest.sleep()
+    guest.wake()
     tap.is_equal(files_of(guest), before, "suspend to RAM changes no register")
     tap.ok(wants(guest, FEATURE_RING | FEATURE_SHADOW), "after it ring and shadow page are on")
     client(guest, "extend 0 600 600")
@@ -340,14 +334,7 @@ def check_kexec(tap, kernel):
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(CLIENT)
-    if lacking:
-        tap.skip_all(f"{lacking} is missing")
-    try:
-        kernel = driver_module.guest_kernel()
-        kernel.module("fs/configfs/configfs")
-    except driver_module.Missing as error:
-        tap.skip_all(str(error))
+    kernel = kernel_for_driver(tap)
     with tap:
         with boot(kernel, vcpus=2) as guest:
             if not wants(guest, FEATURE_RING | FEATURE_SHADOW):

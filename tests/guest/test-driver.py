@@ -15,12 +15,9 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import driver_module  # noqa: E402
-import guest as guest_library  # noqa: E402
-import paths  # noqa: E402
-from driver_guest import (CLIENT, ERR_INDEX, ERR_LOCALITY, ERR_NONE, EXTEND, FILES,  # noqa: E402
+from driver_guest import (ERR_INDEX, ERR_LOCALITY, ERR_NONE, EXTEND, FILES,  # noqa: E402
                           HOST_OWNED, RESET, SIZES, boot, client, extended, files_of, host_values,
-                          info, page_values, recount, write_file)
+                          info, kernel_for_driver, page_values, recount, write_file)
 from guest import wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -235,14 +232,7 @@ def check_guest_kernel(tap, kernel):
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(CLIENT)
-    if lacking:
-        tap.skip_all(f"{lacking} is missing")
-    try:
-        kernel = driver_module.guest_kernel()
-        kernel.module("fs/configfs/configfs")
-    except driver_module.Missing as error:
-        tap.skip_all(str(error))
+    kernel = kernel_for_driver(tap)
     with tap:
         check_guest_kernel(tap, kernel)
     return tap.done()

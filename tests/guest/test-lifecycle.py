@@ -91,22 +91,10 @@ def check_pause(world):
     world.same("pause")
 
 
-def sleep(guest):
-    guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
-              "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
-    wait_for(lambda: guest.qmp("query-status")["status"] == "suspended", "suspend to RAM")
-
-
-def wake(guest):
-    guest.qmp("system_wakeup")
-    while not guest.line(guest_library.COMMAND_PATIENCE_S).endswith(b"awake"):
-        pass
-
-
 def check_sleep(world):
-    sleep(world.guest)
+    world.guest.sleep()
     world.kill("killed while the guest sleeps")
-    wake(world.guest)
+    world.guest.wake()
     world.same("suspend to RAM")
 
 

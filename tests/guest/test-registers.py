@@ -281,13 +281,8 @@ def check_sleep(tap, guest):
     device = guest.device
     guest.run(f"monatt-guest extend 7 {DIGEST_256}")
     before, seed = values_of(device), device.status()["seed"]
-    guest.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
-              "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
-    wait_for(lambda: guest.qmp("query-status")["status"] == "suspended", "suspend to RAM")
-    guest.qmp("system_wakeup")
-    # The port itself sleeps until then.
-    while not guest.line(guest_library.COMMAND_PATIENCE_S).endswith(b"awake"):
-        pass
+    guest.sleep()
+    guest.wake()
     tap.is_equal(guest.read(7)["sha256"], before[7][0], "the device answers after suspend to RAM")
     tap.is_equal((values_of(device), device.status()["seed"]), (before, seed),
                  "suspend to RAM resets no register")

@@ -20,6 +20,7 @@ import tempfile
 
 import guest as guest_library
 import paths
+import suite_tree
 
 Missing = guest_library.GuestError
 SOURCES = paths.source("guest", "linux")
@@ -132,11 +133,10 @@ def guest_kernel():
 
 
 def suite_kernel(suite):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), suite],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Missing(f"Debian {suite}: {done.stderr.strip()}")
-    tree = done.stdout.strip()
+    try:
+        tree = suite_tree.folder(suite)
+    except suite_tree.Missing as error:
+        raise Missing(str(error)) from error
     kernels = sorted(glob.glob(f"{tree}/boot/vmlinuz-*-cloud-amd64"))
     releases = [os.path.basename(path).removeprefix("vmlinuz-") for path in kernels]
     ready = [(path, release) for path, release in zip(kernels, releases)

@@ -490,6 +490,18 @@ class Guest(Cleaner):
             if "return" in answer:
                 return answer["return"]
 
+    def sleep(self):
+        """Suspend to RAM, until QEMU says so."""
+        self.run("(sleep 1; echo deep >/sys/power/mem_sleep; echo mem >/sys/power/state; "
+                 "echo awake >/dev/ttyS1) >/dev/null 2>&1 &")
+        wait_for(lambda: self.qmp("query-status")["status"] == "suspended", "suspend to RAM")
+
+    def wake(self):
+        self.qmp("system_wakeup")
+        # The port itself sleeps until then.
+        while not self.line(COMMAND_PATIENCE_S).endswith(b"awake"):
+            pass
+
     def mutate(self, *words):
         """What monatt-mutate says; while the guest stands, as it cannot take the kernel's locks."""
         self.qmp("stop")

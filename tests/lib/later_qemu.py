@@ -10,29 +10,16 @@ import os
 import subprocess
 
 import paths
+import suite_tree
+from suite_tree import Missing
 
 SUITE = "sid"
-PATIENCE_S = 1800  # the first one to ask waits for the tree to be made
-
-
-class Missing(Exception):
-    pass
-
-
-def tree():
-    """The suite's folder, made if need be."""
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
-                          capture_output=True, text=True, timeout=PATIENCE_S)
-    if done.returncode != 0:
-        raise Missing(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else
-                      f"suite-tree: exit {done.returncode}")
-    return done.stdout.strip()
 
 
 def program(folder):
     path = os.path.join(folder, "qemu-system-x86_64-later")
     with open(path, "w", encoding="ascii") as file:
-        file.write(f'#!/bin/sh\nexec {paths.source("tests", "lib", "suite-run")} {tree()} '
+        file.write(f'#!/bin/sh\nexec {paths.source("tests", "lib", "suite-run")} {suite_tree.folder(SUITE)} '
                    '/usr/bin/qemu-system-x86_64 "$@"\n')
     os.chmod(path, 0o755)
     done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60)

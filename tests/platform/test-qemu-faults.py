@@ -14,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "qemu-faults")]
 import paths  # noqa: E402
+import suite_tree  # noqa: E402
 from fault import FAULT, MENDED  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -26,11 +27,11 @@ REPRODUCERS = {"partial-reply": "no part of a reply is ever sent",
 
 
 def newer(tap):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), SUITE],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        tap.skip_all(f"a newer QEMU cannot be had: {done.stderr.strip()}")
-    words = [paths.source("tests", "lib", "suite-run"), done.stdout.strip(), "qemu-system-x86_64"]
+    try:
+        tree = suite_tree.folder(SUITE)
+    except suite_tree.Missing as error:
+        tap.skip_all(f"a newer QEMU cannot be had: {error}")
+    words = [paths.source("tests", "lib", "suite-run"), tree, "qemu-system-x86_64"]
     text = subprocess.run([*words, "--version"], capture_output=True, text=True).stdout
     return words, re.search(r"version ([0-9.]+)", text).group(1)
 
