@@ -4,6 +4,7 @@
  */
 #include "host-collector/sources/introspection/checks/owner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "libmonatt/base/macros.h"
@@ -24,7 +25,8 @@ Owners *owners_read(GuestKernel *kernel, WalkBudget *budget)
     if (!guest_kernel_symbol(kernel, "_stext", &owners->text_start) ||
         !guest_kernel_symbol(kernel, "_etext", &owners->text_end)) {
         owners->text_start = owners->text_end = 0;
-        strcpy(owners->missing, "no symbols '_stext' and '_etext'");
+        snprintf(owners->missing, sizeof(owners->missing), "%s",
+                 "no symbols '_stext' and '_etext'");
     }
     return owners;
 }
