@@ -7,4 +7,6 @@
 
 #include "host-collector/sources/introspection/checks/check.h"
 
+extern const Check check_netfilter;
+
 #endif
