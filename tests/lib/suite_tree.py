@@ -17,8 +17,9 @@ class Missing(Exception):
     """The reason for a skip."""
 
 
-def folder(suite):
-    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), suite],
+def folder(suite, *purpose):
+    """purpose: of packaging/packages, where it is not suite-SUITE."""
+    done = subprocess.run([paths.source("tests", "lib", "suite-tree"), suite, *purpose],
                           capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode == SKIPPED:
         raise Missing(done.stderr.strip())
