@@ -206,6 +206,40 @@ static void test_without_types(void)
     assert_refused("no init_task");
 }
 
+/* An operator's BTF does what the kernel's own does, when it is this kernel's. */
+static void test_given_types(void)
+{
+    uint8_t types[4096];
+    KernelOffsets offsets;
+    MonattError err = {0};
+
+    set_up();
+    assert_found();
+    offsets = kernel.offsets;
+    memcpy(types, kernel.types_bytes, kernel.types.size);
+    size_t size = kernel.types.size;
+    g_assert_true(guest_kernel_use_types(&kernel, "none", 4, &err)); /* has its own */
+    set_up();
+    guest_image_put_u32(image, IMAGE_BTF, 0xffffffff);
+    assert_found();
+    char before[GUEST_KERNEL_MISSING_SIZE];
+    memcpy(before, kernel.missing[MONATT_VIEW_LIST], sizeof(before));
+    g_assert_false(guest_kernel_use_types(&kernel, "none", 4, &err));
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_LIST], ==, before);
+    g_assert_false(guest_kernel_use_types(&kernel, types, 0, &err));
+    /* Of another kernel: init_task's name lies elsewhere there. */
+    image[guest_image_task(0) + 0x28] ^= 1;
+    g_assert_false(guest_kernel_use_types(&kernel, types, size, &err));
+    g_assert_nonnull(strstr(err.message, "not of the kernel that runs"));
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_LIST], ==, before);
+    g_assert_cmpuint(kernel.types.count, ==, 0);
+    image[guest_image_task(0) + 0x28] ^= 1;
+    g_assert_true(guest_kernel_use_types(&kernel, types, size, &err));
+    g_assert_cmpmem(&kernel.offsets, sizeof(offsets), &offsets, sizeof(offsets));
+    g_assert_cmpstr(kernel.missing[MONATT_VIEW_LIST], ==, "");
+    g_assert_true(guest_kernel_check(&kernel));
+}
+
 /* One member is gone: the views that need it say so, the others know nothing of it. */
 static void test_degrades_alone(void)
 {
@@ -370,6 +404,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-kernel/forms-of-addresses", test_forms);
     g_test_add_func("/guest-kernel/bounds-names", test_bounds_names);
     g_test_add_func("/guest-kernel/without-types", test_without_types);
+    g_test_add_func("/guest-kernel/given-types", test_given_types);
     g_test_add_func("/guest-kernel/degrades-alone", test_degrades_alone);
     g_test_add_func("/guest-kernel/older-names", test_older_names);
     g_test_add_func("/guest-kernel/lookups", test_lookups);

@@ -87,6 +87,14 @@ static bool banner_fits(GuestKernel *kernel)
            banner[sizeof(BANNER) - 1 + length] == ' ';
 }
 
+static void say_missing(GuestKernel *kernel, const char *why)
+{
+    for (unsigned view = 0; view < MONATT_VIEW_COUNT; view++) {
+        monatt_text_printable(why, strlen(why), kernel->missing[view],
+                              sizeof(kernel->missing[view]));
+    }
+}
+
 /* What tells a kernel from a page that looks like its note. */
 static bool kernel_fits(GuestKernel *kernel, MonattError *err)
 {
@@ -134,13 +142,59 @@ static bool try_candidate(GuestKernel *kernel, const GuestMemory *memory, Monatt
         return false;
     }
     if (!read_types(kernel, &why)) {
-        for (unsigned view = 0; view < MONATT_VIEW_COUNT; view++) {
-            monatt_text_printable(why.message, sizeof(why.message), kernel->missing[view],
-                                  sizeof(kernel->missing[view]));
-        }
+        say_missing(kernel, why.message);
     }
     guest_kernel_lay_out(kernel);
     return kernel_fits(kernel, err);
+}
+
+/* As it was before anything was looked up with the types that go. */
+static void drop_types(GuestKernel *kernel, const char *why)
+{
+    btf_clear(&kernel->types);
+    free(kernel->types_bytes);
+    kernel->types_bytes = NULL;
+    memset(&kernel->types, 0, sizeof(kernel->types));
+    memset(&kernel->offsets, 0, sizeof(kernel->offsets));
+    memset(kernel->cache, 0, sizeof(kernel->cache));
+    memset(kernel->missing, 0, sizeof(kernel->missing));
+    if (why) {
+        say_missing(kernel, why);
+    }
+}
+
+bool guest_kernel_use_types(GuestKernel *kernel, const void *bytes, size_t size, MonattError *err)
+{
+    char before[GUEST_KERNEL_MISSING_SIZE];
+
+    if (kernel->types.count > 0) {
+        return true;
+    }
+    if (size == 0 || size > BTF_SIZE_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "reference BTF: %zu bytes", size);
+    }
+    memcpy(before, kernel->missing[MONATT_VIEW_LIST], sizeof(before));
+    drop_types(kernel, NULL);
+    kernel->types_bytes = malloc(size);
+    if (!kernel->types_bytes) {
+        drop_types(kernel, before);
+        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "reference BTF: out of memory");
+    }
+    memcpy(kernel->types_bytes, bytes, size);
+    if (!btf_init(&kernel->types, kernel->types_bytes, size, err)) {
+        drop_types(kernel, before);
+        return false;
+    }
+    guest_kernel_lay_out(kernel);
+    if (!init_task_there(kernel)) {
+        drop_types(kernel, before);
+        guest_kernel_lay_out(kernel);
+        return monatt_error_set(err, MONATT_ERROR_FORMAT,
+                                "reference BTF: not of the kernel that runs (%s): no init_task "
+                                "where it says",
+                                kernel->release);
+    }
+    return true;
 }
 
 /* A kernel of an earlier boot may still lie in RAM; only the running one's ticks go on. */

@@ -112,6 +112,13 @@ void guest_kernel_clear(GuestKernel *kernel);
  * Takes microseconds: this is a second attach to the same boot. */
 bool guest_kernel_check(GuestKernel *kernel) MONATT_MUST_CHECK;
 /* The kernel's 64-bit tick counter and its count of forks; 0 when unreadable. */
+/*
+ * Types for a kernel that carries none (no CONFIG_DEBUG_INFO_BTF): BTF of the same build, given by
+ * the operator.  The bytes are copied.  A kernel with types of its own keeps them, and that is a
+ * success.  FORMAT, LIMIT, SYSTEM: not BTF, or not this kernel's; the kernel is as before.
+ */
+bool guest_kernel_use_types(GuestKernel *kernel, const void *bytes, size_t size,
+                            MonattError *err) MONATT_MUST_CHECK;
 uint64_t guest_kernel_jiffies(GuestKernel *kernel);
 uint64_t guest_kernel_forks(GuestKernel *kernel);
 
