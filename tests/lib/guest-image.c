@@ -27,6 +27,7 @@
 #define SLAB_OBJECTS 16u
 #define MEMMAP_PAGES 0x60000u /* the struct pages themselves: 512 of 64 bytes */
 #define PAGE_STRUCT 64u
+#define PAGE_MM 0x20u
 
 void guest_image_put_u64(uint8_t *bytes, uint64_t physical, uint64_t value)
 {
@@ -115,6 +116,7 @@ static void put_symbols(uint8_t *bytes, uint64_t btf_size)
         {"Djiffies_64", IMAGE_KERNEL + IMAGE_JIFFIES},
         {"dtotal_forks", IMAGE_KERNEL + VARIABLES + 0x8},
         {"Rlinux_banner", IMAGE_KERNEL + IMAGE_BANNER},
+        {"bcss_set_table", IMAGE_KERNEL + IMAGE_SET_TABLE},
     };
     const uint32_t count = sizeof(symbols) / sizeof(symbols[0]);
     uint8_t *name = bytes + NAMES;
@@ -167,6 +169,7 @@ static const BtfRow rows[] = {
     {NULL, "stack", IMAGE_TASK_STACK},
     {NULL, "start_time", 0x78},
     {NULL, "se", 0x80, "sched_entity"},
+    {NULL, "cg_list", IMAGE_TASK_GROUPS},
     {"sched_entity", NULL, 0x40},
     {NULL, "group_node", 0x10},
     {"cred", NULL, 0x40},
@@ -194,6 +197,15 @@ static const BtfRow rows[] = {
     {NULL, "min", 0x8},
     {"page", NULL, PAGE_STRUCT},
     {NULL, "flags", 0},
+    {NULL, "pt_mm", PAGE_MM},
+    {"mm_struct", NULL, 0x40},
+    {NULL, "pgd", 0},
+    {NULL, "owner", 0x8},
+    {"css_set", NULL, 0x80},
+    {NULL, "tasks", 0},
+    {NULL, "mg_tasks", 0x10},
+    {NULL, "dying_tasks", 0x20},
+    {NULL, "hlist", IMAGE_SET_HASH},
     {"slab", NULL, PAGE_STRUCT},
     {NULL, "slab_cache", 0x8},
     {NULL, "objects", 0x12}, /* 16 bits into the word at 0x10 */
@@ -262,7 +274,7 @@ static void put_task(uint8_t *bytes, uint32_t pid, uint32_t tgid, const char *co
     guest_image_put_u32(bytes, task + IMAGE_TASK_PID, pid);
     guest_image_put_u32(bytes, task + 0x24, tgid);
     memcpy(bytes + task + 0x28, command, strnlen(command, 15));
-    guest_image_put_u64(bytes, task + 0x38, kernel ? 0 : IMAGE_DIRECT + 0x30000);
+    guest_image_put_u64(bytes, task + 0x38, kernel ? 0 : IMAGE_DIRECT + IMAGE_MM(tgid));
     guest_image_put_u64(bytes, task + 0x40, IMAGE_DIRECT + CREDENTIALS);
     guest_image_put_u32(bytes, task + IMAGE_TASK_STATE, 1);
     guest_image_put_u32(bytes, task + 0x6c, 2);
@@ -279,17 +291,49 @@ static void put_task(uint8_t *bytes, uint32_t pid, uint32_t tgid, const char *co
     }
 }
 
+/* Where an address of the guest lies. */
+static uint64_t physical_of(uint64_t address)
+{
+    return address >= IMAGE_KERNEL ? address - IMAGE_KERNEL : address - IMAGE_DIRECT;
+}
+
 static void link_task(uint8_t *bytes, uint32_t pid)
 {
     uint64_t head = guest_image_task(0) + IMAGE_TASK_LIST;
     uint64_t node = guest_image_task(pid) + IMAGE_TASK_LIST;
     uint64_t last = guest_image_u64(bytes, head + 8); /* an address of the guest */
-    uint64_t last_physical = last >= IMAGE_KERNEL ? last - IMAGE_KERNEL : last - IMAGE_DIRECT;
 
     guest_image_put_u64(bytes, node, IMAGE_KERNEL + head);
     guest_image_put_u64(bytes, node + 8, last);
-    guest_image_put_u64(bytes, last_physical, IMAGE_DIRECT + node);
+    guest_image_put_u64(bytes, physical_of(last), IMAGE_DIRECT + node);
     guest_image_put_u64(bytes, head + 8, IMAGE_DIRECT + node);
+}
+
+/* A set of control groups with all tasks in it, threads too; page tables of the processes. */
+static void put_groups_and_roots(uint8_t *bytes)
+{
+    const uint64_t head = IMAGE_DIRECT + IMAGE_SET;
+
+    for (uint64_t list = 0; list < 0x30; list += 0x10) {
+        guest_image_put_u64(bytes, IMAGE_SET + list, head + list);
+        guest_image_put_u64(bytes, IMAGE_SET + list + 8, head + list);
+    }
+    guest_image_put_u64(bytes, IMAGE_SET_TABLE + 8 * 3, head + IMAGE_SET_HASH);
+    guest_image_put_u64(bytes, IMAGE_SET + IMAGE_SET_HASH + 8,
+                        IMAGE_KERNEL + IMAGE_SET_TABLE + 8 * 3);
+    for (uint32_t pid = 1; pid <= IMAGE_TASKS; pid++) {
+        uint64_t node = guest_image_task_address(pid) + IMAGE_TASK_GROUPS;
+        uint64_t last = guest_image_u64(bytes, IMAGE_SET + 8);
+        guest_image_put_u64(bytes, physical_of(node), head);
+        guest_image_put_u64(bytes, physical_of(node) + 8, last);
+        guest_image_put_u64(bytes, physical_of(last), node);
+        guest_image_put_u64(bytes, IMAGE_SET + 8, node);
+        guest_image_put_u64(bytes, IMAGE_MM(pid), IMAGE_DIRECT + IMAGE_PROCESS_ROOT(pid));
+        guest_image_put_u64(bytes, IMAGE_MM(pid) + 8, guest_image_task_address(pid));
+        guest_image_put_u64(bytes,
+                            MEMMAP_PAGES + IMAGE_PROCESS_ROOT(pid) / 4096 * PAGE_STRUCT + PAGE_MM,
+                            IMAGE_DIRECT + IMAGE_MM(pid));
+    }
 }
 
 static void put_tasks(uint8_t *bytes)
@@ -311,6 +355,7 @@ static void put_tasks(uint8_t *bytes)
             link_task(bytes, pid);
         }
     }
+    put_groups_and_roots(bytes);
     guest_image_put_u32(bytes, CREDENTIALS + 4, 1000);
     /* The IDR: a root node of shift 0 in a tagged pointer. */
     guest_image_put_u64(bytes, IMAGE_IDR_HEAD, (IMAGE_DIRECT + IMAGE_IDR_NODE) | 2);
@@ -340,17 +385,24 @@ void guest_image_fill(uint8_t *bytes, size_t size)
     put_tasks(bytes);
 }
 
-void guest_image_unlink(uint8_t *bytes, uint32_t pid)
+static void unlink_node(uint8_t *bytes, uint64_t node)
 {
-    uint64_t node = guest_image_task(pid) + IMAGE_TASK_LIST;
     uint64_t next = guest_image_u64(bytes, node), previous = guest_image_u64(bytes, node + 8);
 
-    guest_image_put_u64(
-        bytes, previous >= IMAGE_KERNEL ? previous - IMAGE_KERNEL : previous - IMAGE_DIRECT, next);
-    guest_image_put_u64(
-        bytes, 8 + (next >= IMAGE_KERNEL ? next - IMAGE_KERNEL : next - IMAGE_DIRECT), previous);
+    guest_image_put_u64(bytes, physical_of(previous), next);
+    guest_image_put_u64(bytes, physical_of(next) + 8, previous);
     guest_image_put_u64(bytes, node, IMAGE_DIRECT + node);
     guest_image_put_u64(bytes, node + 8, IMAGE_DIRECT + node);
+}
+
+void guest_image_unlink(uint8_t *bytes, uint32_t pid)
+{
+    unlink_node(bytes, guest_image_task(pid) + IMAGE_TASK_LIST);
+}
+
+void guest_image_leave_groups(uint8_t *bytes, uint32_t pid)
+{
+    unlink_node(bytes, guest_image_task(pid) + IMAGE_TASK_GROUPS);
 }
 
 void guest_image_clear_pid(uint8_t *bytes, uint32_t pid)

@@ -3,7 +3,8 @@
  * guest-image.h - the RAM of an invented guest, small enough to know every byte of it
  *
  * Holds what introspection follows in a Linux: VMCOREINFO, four levels of page tables (4 KiB,
- * 2 MiB and 1 GiB pages), kallsyms, BTF, and tasks in list, IDR, run queue and slab.  The layouts
+ * 2 MiB and 1 GiB pages), kallsyms, BTF, and tasks in list, IDR, run queue, slab,
+ * a set of control groups, and page tables.  The layouts
  * of its structures are its own, so that nobody can rely on those of a real kernel.
  */
 #ifndef MONATT_TESTS_GUEST_IMAGE_H
@@ -34,10 +35,16 @@
 #define IMAGE_TASK_EXIT 0x64u
 #define IMAGE_TASK_FLAGS 0x68u
 #define IMAGE_TASK_STACK 0x70u
+#define IMAGE_TASK_GROUPS 0xc0u /* cg_list */
 #define IMAGE_NODE_SLOTS 0x28u
 #define IMAGE_IDR_NODE 0x21000u
-#define IMAGE_IDR_HEAD 0x20010u /* where init_pid_ns keeps its root */
-#define IMAGE_QUEUE 0x23100u    /* CPU 0's: curr, idle, cfs_tasks */
+#define IMAGE_IDR_HEAD 0x20010u                /* where init_pid_ns keeps its root */
+#define IMAGE_QUEUE 0x23100u                   /* CPU 0's: curr, idle, cfs_tasks */
+#define IMAGE_MM(pid) (0x30000u + (pid)*0x40u) /* root, owner */
+#define IMAGE_SET_TABLE 0x34000u               /* css_set_table */
+#define IMAGE_SET 0x35000u                     /* the one css_set: tasks, migrating, dying */
+#define IMAGE_SET_HASH 0x40u
+#define IMAGE_PROCESS_ROOT(pid) (0x70000u + (pid)*0x1000u) /* what CR3 holds */
 #define IMAGE_JIFFIES 0x25000u
 #define IMAGE_BANNER 0x25100u /* linux_banner */
 
@@ -53,5 +60,6 @@ uint64_t guest_image_u64(const uint8_t *bytes, uint64_t physical);
 /* What a rootkit does. */
 void guest_image_unlink(uint8_t *bytes, uint32_t pid);
 void guest_image_clear_pid(uint8_t *bytes, uint32_t pid);
+void guest_image_leave_groups(uint8_t *bytes, uint32_t pid);
 
 #endif

@@ -111,7 +111,7 @@ static void test_refuses_symbols(void)
 static void test_forms(void)
 {
     MonattError err = {0};
-    const uint64_t table = 0x9000, count = 15, per_cpu = 4;
+    const uint64_t table = 0x9000, count = 16, per_cpu = 4;
 
     for (int form = 0; form < 2; form++) {
         set_up();

@@ -14,7 +14,10 @@
 #define SHORT_MS 450      /* for what never settles */
 #define LIST MONATT_VIEW_BIT(MONATT_VIEW_LIST)
 #define IDR MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR)
+#define QUEUES MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES)
 #define SLAB MONATT_VIEW_BIT(MONATT_VIEW_SLAB)
+#define GROUPS MONATT_VIEW_BIT(MONATT_VIEW_CGROUPS)
+#define CR3 MONATT_VIEW_BIT(MONATT_VIEW_CR3)
 #define GUEST MONATT_VIEW_BIT(MONATT_VIEW_GUEST_LIST)
 
 static uint8_t image[IMAGE_SIZE];
@@ -102,7 +105,7 @@ static void test_clean(void)
     g_assert_cmpuint(report.summary.reason, ==, MONATT_REASON_NONE);
     g_assert_cmphex(report.summary.views_read, ==, report.summary.views_wanted);
     g_assert_cmpuint(report.summary.scans, ==, 1); /* nothing to settle: no time is spent */
-    g_assert_cmpuint(report.summary.view_count, ==, 4);
+    g_assert_cmpuint(report.summary.view_count, ==, 5);
     g_assert_cmpuint(report.summary.views[0].tasks, ==, IMAGE_TASKS - 1);
     g_assert_cmpuint(report.summary.views[1].tasks, ==, IMAGE_TASKS);
     g_assert_cmpuint(report.summary.total_forks, ==, 77);
@@ -123,10 +126,37 @@ static void test_hidden(void)
     g_assert_cmpuint(report.findings[0].pid, ==, IMAGE_VICTIM);
     g_assert_cmpstr(report.findings[0].command, ==, "evil-daemon");
     g_assert_cmphex(report.findings[0].views_absent, ==, LIST | IDR);
-    g_assert_cmphex(report.findings[0].views_present, ==, SLAB);
+    g_assert_cmphex(report.findings[0].views_present, ==, SLAB | GROUPS);
     g_assert_cmpuint(report.findings[0].scans, ==, HIDDEN_TASKS_SCANS);
     g_assert_cmpuint(report.findings[0].uid, ==, 1000);
-    g_assert_cmpstr(report.findings[0].text, ==, "shown by task slab, not by task list, pid IDR");
+    g_assert_cmpstr(report.findings[0].text, ==,
+                    "shown by task slab, cgroups, not by task list, pid IDR");
+    tear_down();
+}
+
+/* It runs, by the register of its vCPU, and neither list has it: two looks are enough. */
+static void test_running(void)
+{
+    const uint64_t root = IMAGE_PROCESS_ROOT(IMAGE_VICTIM);
+
+    set_up();
+    hidden_tasks_roots(&tasks, &root, 1);
+    measure_with(runs, NULL, 0, DEADLINE_MS);
+    g_assert_cmpuint(report.summary.findings, ==, 0);
+    g_assert_cmphex(report.summary.views_read, ==, LIST | IDR | QUEUES | SLAB | GROUPS | CR3);
+    guest_image_unlink(image, IMAGE_VICTIM);
+    measure_with(runs, NULL, 0, DEADLINE_MS); /* one of the lists: the rule of all */
+    g_assert_cmpuint(report.findings[0].scans, ==, HIDDEN_TASKS_SCANS);
+    guest_image_clear_pid(image, IMAGE_VICTIM);
+    measure_with(runs, NULL, 0, DEADLINE_MS);
+    g_assert_cmpuint(report.summary.findings, ==, 1);
+    g_assert_cmpuint(report.findings[0].pid, ==, IMAGE_VICTIM);
+    g_assert_cmphex(report.findings[0].views_present, ==, SLAB | GROUPS | CR3);
+    g_assert_cmpuint(report.findings[0].scans, ==, HIDDEN_TASKS_RUNNING_SCANS);
+    hidden_tasks_roots(&tasks, NULL, 0);
+    measure_with(runs, NULL, 0, DEADLINE_MS);
+    g_assert_cmpuint(report.findings[0].scans, ==, HIDDEN_TASKS_SCANS);
+    g_assert_cmphex(report.summary.views_wanted & CR3, ==, 0);
     tear_down();
 }
 
@@ -259,7 +289,7 @@ static void test_guest_list(void)
     g_assert_cmpuint(report.summary.findings, ==, 1);
     g_assert_cmpuint(report.findings[0].pid, ==, IMAGE_VICTIM);
     g_assert_cmphex(report.findings[0].views_absent, ==, GUEST);
-    g_assert_cmphex(report.findings[0].views_present, ==, LIST | IDR | SLAB);
+    g_assert_cmphex(report.findings[0].views_present, ==, LIST | IDR | SLAB | GROUPS);
     /* The next measurement without a list does not go on with the old one. */
     measure_with(runs, NULL, 0, DEADLINE_MS);
     g_assert_cmpuint(report.summary.findings, ==, 0);
@@ -303,6 +333,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/hidden-tasks/clean", test_clean);
     g_test_add_func("/hidden-tasks/hidden", test_hidden);
+    g_test_add_func("/hidden-tasks/running", test_running);
     g_test_add_func("/hidden-tasks/race-is-no-finding", test_race);
     g_test_add_func("/hidden-tasks/identity", test_identity);
     g_test_add_func("/hidden-tasks/needs-progress", test_progress);

@@ -10,6 +10,8 @@
 #define PROCESSES (IMAGE_TASKS - 1)
 #define LIST_HEAD (guest_image_task(0) + IMAGE_TASK_LIST)
 #define STEPS 100000u
+#define GROUPS MONATT_VIEW_BIT(MONATT_VIEW_CGROUPS)
+#define CR3 MONATT_VIEW_BIT(MONATT_VIEW_CR3)
 
 static uint8_t image[IMAGE_SIZE];
 static GuestMemory memory;
@@ -54,12 +56,13 @@ static void assert_nobody_missing(void)
 static void test_scan(void)
 {
     const uint32_t all = MONATT_VIEW_BIT(MONATT_VIEW_LIST) | MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR) |
-                         MONATT_VIEW_BIT(MONATT_VIEW_SLAB);
+                         MONATT_VIEW_BIT(MONATT_VIEW_SLAB) | GROUPS;
     const GuestTask *task;
 
     set_up();
     task_scan_run(&scan, &kernel);
-    g_assert_cmphex(scan.complete, ==, TASK_SCAN_VIEWS);
+    g_assert_cmphex(scan.wanted, ==, TASK_SCAN_VIEWS | GROUPS);
+    g_assert_cmphex(scan.complete, ==, scan.wanted);
     g_assert_cmpuint(scan.retries, ==, 0);
     g_assert_cmpuint(scan.table.count, ==, IMAGE_TASKS);
     g_assert_cmphex(views_of(1), ==, all | MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES));
@@ -95,6 +98,7 @@ static void test_hidden(void)
     set_up();
     guest_image_unlink(image, 1);
     guest_image_clear_pid(image, 1);
+    guest_image_leave_groups(image, 1);
     guest_image_put_u32(image, guest_image_task(1) + 0x6c, 0); /* its usage makes it look freed */
     task_scan_run(&scan, &kernel);
     g_assert_cmphex(views_of(1), ==, MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES));
@@ -311,10 +315,96 @@ static void test_run_queues(void)
                     MONATT_REASON_TORN);
 }
 
+/* Threads too; out of list, IDR and slab, a task still stands in a list of its set. */
+static void test_cgroups(void)
+{
+    const uint64_t next = IMAGE_DIRECT + guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_GROUPS;
+    WalkBudget budget = {.steps = STEPS};
+
+    set_up();
+    guest_image_unlink(image, IMAGE_VICTIM);
+    guest_image_clear_pid(image, IMAGE_VICTIM);
+    guest_image_put_u32(image, guest_image_task(IMAGE_VICTIM) + 0x6c, 0);
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(views_of(IMAGE_VICTIM), ==, GROUPS);
+    g_assert_cmphex(missing_of(IMAGE_VICTIM), ==,
+                    MONATT_VIEW_BIT(MONATT_VIEW_LIST) | MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR));
+    g_assert_cmphex(views_of(IMAGE_THREAD) & GROUPS, ==, GROUPS);
+    /* Out of it as well: its absence there says nothing, and nobody else is missing. */
+    set_up();
+    guest_image_leave_groups(image, IMAGE_VICTIM);
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(missing_of(IMAGE_VICTIM), ==, 0);
+    /* In the list of those that move to another set. */
+    guest_image_put_u64(image, IMAGE_SET + 0x10, next);
+    guest_image_put_u64(image, IMAGE_SET + 0x18, next);
+    guest_image_put_u64(image, guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_GROUPS,
+                        IMAGE_DIRECT + IMAGE_SET + 0x10);
+    guest_image_put_u64(image, guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_GROUPS + 8,
+                        IMAGE_DIRECT + IMAGE_SET + 0x10);
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(views_of(IMAGE_VICTIM) & GROUPS, ==, GROUPS);
+    /* A list that leads nowhere, one without end, a bucket that leads nowhere. */
+    set_up();
+    guest_image_put_u64(image, IMAGE_SET, 0x1122334455667788);
+    g_assert_cmpint(task_views_cgroups(&kernel, &scan.table, &budget).reason, ==,
+                    MONATT_REASON_TORN);
+    guest_image_put_u64(image, IMAGE_SET, next);
+    guest_image_put_u64(image, guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_GROUPS, next);
+    guest_image_put_u64(image, guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_GROUPS + 8, next);
+    g_assert_cmpint(task_views_cgroups(&kernel, &scan.table, &budget).reason, !=,
+                    MONATT_REASON_NONE);
+    guest_image_put_u64(image, IMAGE_SET_TABLE + 8, 0xdead000000000100);
+    g_assert_cmpint(task_views_cgroups(&kernel, &scan.table, &budget).reason, ==,
+                    MONATT_REASON_TORN);
+    budget.steps = 3;
+    set_up();
+    g_assert_cmpint(task_views_cgroups(&kernel, &scan.table, &budget).reason, ==,
+                    MONATT_REASON_BUDGET);
+    /* A kernel without control groups: nothing is wanted of them. */
+    set_up();
+    kernel.symbols.set_table = 0;
+    kernel.missing[MONATT_VIEW_CGROUPS][0] = 'x';
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(scan.wanted, ==, TASK_SCAN_VIEWS);
+    g_assert_cmphex(scan.complete, ==, TASK_SCAN_VIEWS);
+}
+
+/* CR3 of a vCPU leads to the process, whatever lists it left. */
+static void test_roots(void)
+{
+    set_up();
+    guest_image_unlink(image, IMAGE_VICTIM);
+    guest_image_clear_pid(image, IMAGE_VICTIM);
+    guest_image_leave_groups(image, IMAGE_VICTIM);
+    guest_image_put_u32(image, guest_image_task(IMAGE_VICTIM) + 0x6c, 0);
+    /* With a PCID; the user's root beside a kernel's; init's root; one outside of RAM. */
+    scan.roots[0] = IMAGE_PROCESS_ROOT(IMAGE_VICTIM) | 1ull << 63 | 5;
+    scan.roots[1] = (IMAGE_PROCESS_ROOT(2) & ~0x1000u) | 0x1000;
+    scan.roots[2] = IMAGE_ROOT;
+    scan.roots[3] = 0x000ffffffffff000;
+    scan.root_count = 4;
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(scan.complete, ==, TASK_SCAN_VIEWS | GROUPS | CR3);
+    g_assert_cmphex(views_of(IMAGE_VICTIM), ==, CR3);
+    g_assert_cmphex(missing_of(IMAGE_VICTIM), ==,
+                    MONATT_VIEW_BIT(MONATT_VIEW_LIST) | MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR));
+    g_assert_cmphex(views_of(1) & CR3, ==, 0);
+    /* The page belongs to another now: the mm does not lead back, and nobody is seen. */
+    guest_image_put_u64(image, IMAGE_MM(IMAGE_VICTIM), IMAGE_DIRECT + 0x9000);
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(views_of(IMAGE_VICTIM), ==, 0);
+    set_up();
+    guest_image_put_u64(image, guest_image_task(IMAGE_VICTIM) + IMAGE_TASK_MM, 0);
+    task_scan_run(&scan, &kernel);
+    g_assert_cmphex(views_of(IMAGE_VICTIM) & CR3, ==, 0);
+    scan.root_count = 0;
+}
+
 /* A view without what it follows says so; without the run queues nobody knows the idle tasks. */
 static void test_degrades_alone(void)
 {
-    const uint32_t read = TASK_SCAN_VIEWS & ~MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES);
+    const uint32_t read = (TASK_SCAN_VIEWS | GROUPS) & ~MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES);
     const GuestTask idle = {.address = 1, .settled = true, .views = 1u << MONATT_VIEW_SLAB};
     MonattError err = {0};
 
@@ -345,6 +435,8 @@ int main(int argc, char **argv)
     g_test_add_func("/task-views/idr-loops", test_idr_loops);
     g_test_add_func("/task-views/slab", test_slab);
     g_test_add_func("/task-views/run-queues", test_run_queues);
+    g_test_add_func("/task-views/cgroups", test_cgroups);
+    g_test_add_func("/task-views/roots", test_roots);
     g_test_add_func("/task-views/degrades-alone", test_degrades_alone);
     return g_test_run();
 }

@@ -14,7 +14,9 @@
 #define V2 MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR)
 #define V3 MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES)
 #define V4 MONATT_VIEW_BIT(MONATT_VIEW_SLAB)
-#define ALL (V1 | V2 | V3 | V4) /* all of them read tasks */
+#define V5 MONATT_VIEW_BIT(MONATT_VIEW_CGROUPS)
+#define V6 MONATT_VIEW_BIT(MONATT_VIEW_CR3)
+#define ALL (V1 | V2 | V3 | V4 | V5 | V6) /* all of them read tasks */
 
 typedef struct SymbolRow {
     const char *name;
@@ -31,9 +33,10 @@ static const SymbolRow symbol_rows[] = {
     SYMBOL("runqueues", runqueues, V3),
     SYMBOL("__per_cpu_offset", per_cpu_offset, V3),
     SYMBOL("nr_cpu_ids", nr_cpu_ids, V3),
-    SYMBOL("vmemmap_base", vmemmap_base, V4),
-    SYMBOL("page_offset_base", page_offset_base, V4),
+    SYMBOL("vmemmap_base", vmemmap_base, V4 | V6),
+    SYMBOL("page_offset_base", page_offset_base, V4 | V6),
     SYMBOL("task_struct_cachep", task_cache, V4),
+    SYMBOL("css_set_table", set_table, V5),
     SYMBOL("jiffies_64", jiffies, 0),
     SYMBOL("total_forks", total_forks, 0),
 };
@@ -78,6 +81,15 @@ static const OffsetRow offset_rows[] = {
     OFFSET("kmem_cache", "size", cache_size, V4),
     OFFSET("kmem_cache", "oo", cache_objects, V4),
     OFFSET("kmem_cache", "min", cache_minimum, V4),
+    OFFSET("css_set", "hlist", set_hash, V5),
+    OFFSET("css_set", "tasks", set_tasks, V5),
+    OFFSET("css_set", "mg_tasks", set_migrating, V5),
+    OFFSET("css_set", "dying_tasks", set_dying, V5),
+    OFFSET("task_struct", "cg_list", task_set_node, V5),
+    OFFSET("mm_struct", "pgd", mm_root, V6),
+    OFFSET("mm_struct", "owner", mm_owner, V6),
+    /* In struct page itself until 6.5. */
+    {"ptdesc", "pt_mm", offsetof(KernelOffsets, table_mm), V6, "page", "pt_mm"},
     /* In struct page itself until 5.16. */
     {"slab", "slab_cache", offsetof(KernelOffsets, slab_cache), V4, "page", "slab_cache"},
 };
@@ -131,7 +143,7 @@ static void find_offsets(GuestKernel *kernel)
     }
     o->page_size = guest_kernel_sizeof(kernel, "page");
     if (o->page_size == 0 || o->page_size > GUEST_PAGE_SIZE) {
-        lack(kernel, V4, "BTF has no sane size of struct", "page", "");
+        lack(kernel, V4 | V6, "BTF has no sane size of struct", "page", "");
     }
 }
 

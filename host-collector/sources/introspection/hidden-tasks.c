@@ -60,6 +60,14 @@ bool hidden_tasks_attach(HiddenTasks *tasks, MonattError *err)
     return tasks->kernel_found;
 }
 
+void hidden_tasks_roots(HiddenTasks *tasks, const uint64_t *roots, size_t count)
+{
+    tasks->scan.root_count = count < MONATT_VCPUS_MAXIMUM ? count : MONATT_VCPUS_MAXIMUM;
+    if (count > 0) {
+        memcpy(tasks->scan.roots, roots, tasks->scan.root_count * sizeof(*roots));
+    }
+}
+
 bool hidden_tasks_mark(HiddenTasks *tasks, const uint8_t nonce[MONATT_NONCE_SIZE], MonattError *err)
 {
     if (!hidden_tasks_attach(tasks, err)) {
@@ -148,11 +156,23 @@ static void follow_candidates(const HiddenTasks *tasks, Candidates *candidates, 
     candidates->count = kept;
 }
 
+/* What runs, by the scheduler or by a vCPU's own register, and is in neither list that every task
+ * is in from before its first run to after its last, needs no third look. */
+static bool is_settled(const Candidate *candidate)
+{
+    const uint32_t running =
+        MONATT_VIEW_BIT(MONATT_VIEW_RUN_QUEUES) | MONATT_VIEW_BIT(MONATT_VIEW_CR3);
+    const uint32_t lists = MONATT_VIEW_BIT(MONATT_VIEW_LIST) | MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR);
+    bool runs = (candidate->present & running) && (candidate->absent & lists) == lists;
+
+    return candidate->scans >= (runs ? HIDDEN_TASKS_RUNNING_SCANS : HIDDEN_TASKS_SCANS);
+}
+
 static uint32_t unsettled_count(const Candidates *candidates)
 {
     uint32_t count = candidates->beyond;
     for (uint32_t i = 0; i < candidates->count; i++) {
-        count += candidates->items[i].scans < HIDDEN_TASKS_SCANS;
+        count += !is_settled(&candidates->items[i]);
     }
     return count;
 }
@@ -202,8 +222,11 @@ static void fill_reason(MonattTaskReport *report, const HiddenTasks *tasks, uint
 {
     MonattTasksSummaryPayload *summary = &report->summary;
 
-    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
         uint32_t reason = tasks->scan.views[view].reason;
+        if (!(tasks->scan.wanted & MONATT_VIEW_BIT(view))) {
+            continue;
+        }
         if (reason != MONATT_REASON_NONE && summary->reason == MONATT_REASON_NONE) {
             summary->reason = reason;
             snprintf(summary->text, sizeof(summary->text), "%s: %s", monatt_task_view_name(view),
@@ -227,7 +250,7 @@ static void fill_report(HiddenTasks *tasks, const Candidates *candidates, bool a
     summary->unsettled = unsettled_count(candidates);
     summary->total_forks = guest_kernel_forks(tasks->kernel);
     for (uint32_t i = 0; i < candidates->count; i++) {
-        if (candidates->items[i].scans < HIDDEN_TASKS_SCANS) {
+        if (!is_settled(&candidates->items[i])) {
             continue;
         }
         summary->findings++;
@@ -237,10 +260,13 @@ static void fill_report(HiddenTasks *tasks, const Candidates *candidates, bool a
     }
     fill_reason(report, tasks, summary->unsettled, advanced);
     task_table_sort(&tasks->scan.table);
-    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
         uint8_t at = summary->view_count;
         bool complete = tasks->scan.complete & MONATT_VIEW_BIT(view);
 
+        if (!(tasks->scan.wanted & MONATT_VIEW_BIT(view))) {
+            continue;
+        }
         report->views[view] = (MonattViewState){
             .wanted = true, .complete = complete, .reason = tasks->scan.views[view].reason};
         summary->views[at].view = view;
@@ -298,7 +324,7 @@ static void measure_found(HiddenTasks *tasks, uint64_t deadline, MonattTaskRepor
         task_scan_run(&tasks->scan, tasks->kernel);
         report->summary.scans++;
         report->summary.retries += tasks->scan.retries;
-        if (tasks->scan.complete == TASK_SCAN_VIEWS || now_ns(CLOCK_MONOTONIC) >= deadline) {
+        if (tasks->scan.complete == tasks->scan.wanted || now_ns(CLOCK_MONOTONIC) >= deadline) {
             break;
         }
         wait_ms(RETRY_MS);
@@ -342,12 +368,15 @@ void hidden_tasks_measure(HiddenTasks *tasks, const void *list, size_t list_size
     memset(report, 0, sizeof(*report));
     report->t0_ns = now_ns(CLOCK_BOOTTIME);
     report->summary.sub_check = MONATT_SUBCHECK_HIDDEN_TASK;
-    report->summary.views_wanted = TASK_SCAN_VIEWS;
-    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
-        report->views[view] =
-            (MonattViewState){.wanted = true, .reason = MONATT_REASON_UNSUPPORTED};
+    bool found = hidden_tasks_attach(tasks, &why);
+    report->summary.views_wanted =
+        found ? task_scan_wanted(&tasks->scan, tasks->kernel) : TASK_SCAN_VIEWS;
+    for (uint8_t view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
+        bool wanted = report->summary.views_wanted & MONATT_VIEW_BIT(view);
+        report->views[view] = (MonattViewState){
+            .wanted = wanted, .reason = wanted ? MONATT_REASON_UNSUPPORTED : MONATT_REASON_NONE};
     }
-    if (hidden_tasks_attach(tasks, &why)) {
+    if (found) {
         take_list(tasks, list, list_size, nonce, report);
         measure_found(tasks, deadline, report);
     } else {

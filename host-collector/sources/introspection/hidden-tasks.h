@@ -16,6 +16,7 @@
 #include "host-collector/sources/introspection/view-guest-list.h"
 
 #define HIDDEN_TASKS_SCANS 3
+#define HIDDEN_TASKS_RUNNING_SCANS 2 /* of one that runs and is in neither list */
 #define HIDDEN_TASKS_GAP_MS 100
 /* Differences of the first scan that are followed up; a storm of 10,000 forks a second leaves one
  * or two.  More are counted as unsettled. */
@@ -35,6 +36,8 @@ bool hidden_tasks_init(HiddenTasks *tasks, const GuestMemory *memory, GuestClock
 void hidden_tasks_clear(HiddenTasks *tasks);
 /* Finds the kernel unless the one found before is still there. */
 bool hidden_tasks_attach(HiddenTasks *tasks, MonattError *err) MONATT_MUST_CHECK;
+/* CR3 of the vCPUs as the host sees them, for the next measurement; count 0: they are not known. */
+void hidden_tasks_roots(HiddenTasks *tasks, const uint64_t *roots, size_t count);
 /* One scan, remembered under nonce for the guest's own list. */
 bool hidden_tasks_mark(HiddenTasks *tasks, const uint8_t nonce[MONATT_NONCE_SIZE],
                        MonattError *err) MONATT_MUST_CHECK;

@@ -40,16 +40,31 @@ static bool has_all(const GuestKernel *kernel, int view)
     return kernel->missing[view][0] == '\0';
 }
 
+uint32_t task_scan_wanted(const TaskScan *scan, const GuestKernel *kernel)
+{
+    uint32_t wanted = TASK_SCAN_VIEWS;
+
+    if (kernel->symbols.set_table != 0) {
+        wanted |= MONATT_VIEW_BIT(MONATT_VIEW_CGROUPS);
+    }
+    if (scan->root_count > 0) {
+        wanted |= MONATT_VIEW_BIT(MONATT_VIEW_CR3);
+    }
+    return wanted;
+}
+
 void task_scan_run(TaskScan *scan, GuestKernel *kernel)
 {
     uint64_t begin = cpu_time_us();
     WalkBudget list = {.steps = LIST_STEPS}, idr = {.steps = IDR_STEPS};
     WalkBudget queues = {.steps = LIST_STEPS}, slab = {.steps = SLAB_STEPS};
+    WalkBudget groups = {.steps = LIST_STEPS}, roots = {.steps = LIST_STEPS};
 
     task_table_reset(&scan->table);
     address_space_forget(&kernel->space);
     scan->idle.count = 0;
-    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+    scan->wanted = task_scan_wanted(scan, kernel);
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
         scan->views[view] = (TaskViewResult){.reason = MONATT_REASON_UNSUPPORTED};
     }
     if (has_all(kernel, MONATT_VIEW_LIST)) {
@@ -65,9 +80,16 @@ void task_scan_run(TaskScan *scan, GuestKernel *kernel)
     if (has_all(kernel, MONATT_VIEW_SLAB)) {
         scan->views[MONATT_VIEW_SLAB] = task_views_slab(kernel, &scan->table, &slab);
     }
+    if (has_all(kernel, MONATT_VIEW_CGROUPS)) {
+        scan->views[MONATT_VIEW_CGROUPS] = task_views_cgroups(kernel, &scan->table, &groups);
+    }
+    if (has_all(kernel, MONATT_VIEW_CR3) && scan->root_count > 0) {
+        scan->views[MONATT_VIEW_CR3] =
+            task_views_roots(kernel, &scan->table, scan->roots, scan->root_count, &roots);
+    }
     scan->complete = 0;
     scan->retries = 0;
-    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_SLAB; view++) {
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
         scan->retries += scan->views[view].retries;
         if (scan->views[view].reason == MONATT_REASON_NONE) {
             scan->complete |= MONATT_VIEW_BIT(view);

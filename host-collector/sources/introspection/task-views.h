@@ -2,8 +2,9 @@
 /*
  * task-views.h - the ways to ask a kernel which tasks it has
  *
- * V1 the task list, V2 the PID IDR, V3 the run queues, V4 the slab of task_structs.  A rootkit has
- * to falsify all of them to hide, and a task that is in no run queue never runs.  Each view is
+ * V1 the task list, V2 the PID IDR, V3 the run queues, V4 the slab of task_structs, V5 the lists of
+ * control groups, V6 the page tables that vCPUs have loaded.  A rootkit has to falsify all of them
+ * to hide, and a task that is in no run queue never runs.  Each view is
  * read while the guest changes it: it is read again when a link does not lead back, at most
  * TASK_VIEWS_TRIES times, then it is torn.
  */
@@ -33,5 +34,11 @@ TaskViewResult task_views_pid_idr(GuestKernel *kernel, TaskTable *table, WalkBud
 TaskViewResult task_views_run_queues(GuestKernel *kernel, TaskTable *table, IdleTasks *idle,
                                      WalkBudget *budget);
 TaskViewResult task_views_slab(GuestKernel *kernel, TaskTable *table, WalkBudget *budget);
+/* Best effort as well: a list that keeps changing is left, one that cannot be read is torn. */
+TaskViewResult task_views_cgroups(GuestKernel *kernel, TaskTable *table, WalkBudget *budget);
+/* roots: CR3 of the vCPUs, from outside of the guest, perhaps of a moment ago: a process that has
+ * ended since is none. */
+TaskViewResult task_views_roots(GuestKernel *kernel, TaskTable *table, const uint64_t *roots,
+                                size_t count, WalkBudget *budget);
 
 #endif
