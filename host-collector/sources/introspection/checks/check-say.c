@@ -121,6 +121,16 @@ void check_name_address(CheckContext *context, uint64_t address, char ret[CHECK_
     memcpy(ret, printable, sizeof(printable));
 }
 
+void check_owner_text(const Owner *owner, char ret[CHECK_OBJECT_SIZE])
+{
+    if (owner->kind == OWNER_MODULE) {
+        snprintf(ret, CHECK_OBJECT_SIZE, "[%.60s]", owner->name);
+    } else {
+        snprintf(ret, CHECK_OBJECT_SIZE, "%.30s%s%.30s", owner_kind_name(owner->kind),
+                 owner->name[0] ? " " : "", owner->name);
+    }
+}
+
 bool check_step(CheckContext *context)
 {
     if (walk_budget_take(&context->budget, 1)) {

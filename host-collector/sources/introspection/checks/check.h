@@ -89,6 +89,8 @@ void check_found(CheckContext *context, CheckSeverity severity, uint64_t address
                  const char *format, ...) __attribute__((format(printf, 8, 9)));
 /* "do_syscall_64+0x2c", "[name]+0x10" (a module's) or the bare number. */
 void check_name_address(CheckContext *context, uint64_t address, char ret[CHECK_OBJECT_SIZE]);
+/* "[name]" of a module, else the kind and the name. */
+void check_owner_text(const Owner *owner, char ret[CHECK_OBJECT_SIZE]);
 /* False, and reason BUDGET: the walk is over. */
 bool check_step(CheckContext *context) MONATT_MUST_CHECK;
 

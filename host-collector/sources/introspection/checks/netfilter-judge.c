@@ -55,16 +55,6 @@ static bool is_known(PacketHookKind kind, const char *module)
     return !known;
 }
 
-static void owner_text(const Owner *owner, char *text, size_t capacity)
-{
-    if (owner->kind == OWNER_MODULE) {
-        snprintf(text, capacity, "[%.60s]", owner->name);
-    } else {
-        snprintf(text, capacity, "%.30s%s%.30s", owner_kind_name(owner->kind),
-                 owner->name[0] ? " " : "", owner->name);
-    }
-}
-
 /* NULL: it may be there. */
 static const char *judge(CheckContext *context, PacketHookKind kind, const Owner *owner,
                          uint64_t target, CheckSeverity *ret_severity)
@@ -103,7 +93,7 @@ static const char *judge(CheckContext *context, PacketHookKind kind, const Owner
 void packet_hook_judge(CheckContext *context, PacketHookKind kind, const char *place,
                        uint64_t target, uint64_t slot, const char *note)
 {
-    char name[CHECK_OBJECT_SIZE] = "", whose[OWNER_NAME_SIZE], object[CHECK_OBJECT_SIZE];
+    char name[CHECK_OBJECT_SIZE] = "", whose[CHECK_OBJECT_SIZE], object[CHECK_OBJECT_SIZE];
     CheckSeverity severity;
     const char *why;
     Owner owner;
@@ -114,7 +104,7 @@ void packet_hook_judge(CheckContext *context, PacketHookKind kind, const char *p
         return;
     }
     check_name_address(context, target, name);
-    owner_text(&owner, whose, sizeof(whose));
+    check_owner_text(&owner, whose);
     if (why) {
         snprintf(object, sizeof(object), "%s %.50s", packet_hook_kind_name(kind), place);
         check_found(context, severity, target, object, "code of the kernel or of a listed module",
