@@ -20,6 +20,7 @@ typedef struct Candidate {
 
 struct CheckRunner {
     void *states[CHECKS_MAXIMUM];
+    CheckReference reference;
     CheckSightings sightings;
     uint32_t candidate_count;
     Candidate candidates[CANDIDATES];
@@ -52,6 +53,8 @@ void check_runner_forget(CheckRunner *runner)
         }
         runner->states[i] = NULL;
     }
+    kernel_image_clear(&runner->reference.image);
+    memset(&runner->reference, 0, sizeof(runner->reference));
 }
 
 void check_runner_free(CheckRunner *runner)
@@ -166,12 +169,14 @@ static uint32_t open_of(const CheckRunner *runner, uint16_t check)
     return open;
 }
 
-static CheckContext begin_pass(GuestKernel *kernel, const CheckInputs *inputs, Owners **ret_owners)
+static CheckContext begin_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                               Owners **ret_owners)
 {
     WalkBudget budget = {.steps = CHECK_STEPS};
     address_space_forget(&kernel->space);
     *ret_owners = owners_read(kernel, &budget);
-    return (CheckContext){.kernel = kernel, .inputs = inputs, .owners = *ret_owners};
+    return (CheckContext){
+        .kernel = kernel, .inputs = inputs, .reference = &runner->reference, .owners = *ret_owners};
 }
 
 /* Runs again those that have something open, once. */
@@ -179,7 +184,7 @@ static void run_again(CheckRunner *runner, GuestKernel *kernel, const CheckInput
                       bool counts, CheckReport *report)
 {
     Owners *owners;
-    CheckContext context = begin_pass(kernel, inputs, &owners);
+    CheckContext context = begin_pass(runner, kernel, inputs, &owners);
     for (size_t i = 0; owners && i < report->result_count; i++) {
         CheckResult *result = &report->results[i];
         for (size_t k = 0; check_table[k]; k++) {
@@ -265,7 +270,7 @@ static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInpu
                        uint64_t wanted, Table *tables, CheckReport *report)
 {
     Owners *owners;
-    CheckContext context = begin_pass(kernel, inputs, &owners);
+    CheckContext context = begin_pass(runner, kernel, inputs, &owners);
 
     memset(report, 0, sizeof(*report));
     report->t0_ns = now_ns(CLOCK_BOOTTIME);

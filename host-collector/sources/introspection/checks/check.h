@@ -18,6 +18,7 @@
 #include "host-collector/sources/introspection/checks/owner.h"
 #include "host-collector/sources/introspection/checks/table.h"
 #include "host-collector/sources/introspection/guest-kernel.h"
+#include "host-collector/sources/introspection/kernel-image/kernel-image.h"
 #include "host-collector/sources/introspection/walk-budget.h"
 
 /* Steps of a check's budget in one pass: its reads of guest structures. */
@@ -42,13 +43,22 @@ typedef struct CheckInputs {
     uint32_t vcpu_count;
 } CheckInputs;
 
+/* What several checks need of the measured kernel; made when the first one asks, once a boot. */
+typedef struct CheckReference {
+    bool tried;
+    bool good;
+    char why[CHECK_TEXT_SIZE]; /* it could not be laid out */
+    KernelImage image;
+} CheckReference;
+
 typedef struct Check Check;
 
 typedef struct CheckContext {
     const Check *check;
     GuestKernel *kernel; /* kernel->space, kernel->space.memory */
     const CheckInputs *inputs;
-    const Owners *owners; /* of this pass; NULL only while owners are read */
+    CheckReference *reference; /* of this boot: check_image() */
+    const Owners *owners;      /* of this pass; NULL only while owners are read */
     WalkBudget budget;
     void **state; /* the check's own between passes over one boot; *state is NULL at first */
     Table *table; /* where rows for people go; NULL: nobody wants them */
@@ -79,6 +89,9 @@ void check_reason(CheckContext *context, MonattReason reason, const char *format
 void check_lacks(CheckContext *context, const char *what);
 /* A figure for records and people, at most CHECK_COUNTERS a check; what: a literal, "modules". */
 void check_count(CheckContext *context, const char *what, uint64_t value);
+/* The measured kernel as this guest has it; NULL: none was given (why: ""), or it is not this
+ * guest's kernel.  Says nothing into the result: that is for the check. */
+const KernelImage *check_image(CheckContext *context, const char **ret_why);
 /* What must be equal between two looks, or two guests: kept in the record (SHA-256). */
 void check_digest(CheckContext *context, const uint8_t digest[MONATT_SHA256_SIZE]);
 /* Seen now. Bounded: more than the report keeps are counted. */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-image.c - lays the measured kernel out for the checks, once a boot
+ */
+#include "host-collector/sources/introspection/checks/check.h"
+
+#include <string.h>
+#include "libmonatt/base/text.h"
+
+const KernelImage *check_image(CheckContext *context, const char **ret_why)
+{
+    CheckReference *reference = context->reference;
+
+    *ret_why = "";
+    if (!reference || !context->inputs->image) {
+        return NULL;
+    }
+    if (!reference->tried) {
+        MonattError err = {0};
+        reference->tried = true;
+        reference->good =
+            kernel_image_open(&reference->image, context->inputs->image,
+                              context->inputs->image_size, &context->kernel->info, &err);
+        monatt_text_printable(err.message, strlen(err.message), reference->why,
+                              sizeof(reference->why));
+    }
+    *ret_why = reference->why;
+    return reference->good ? &reference->image : NULL;
+}
