@@ -7,6 +7,7 @@
 #include <string.h>
 
 const Check *const check_table[] = {
+    &check_interrupt_table,
     &check_strings,
     &check_kprobes,
     &check_netfilter,
