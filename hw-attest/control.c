@@ -243,6 +243,17 @@ static bool handle_vcpus(Control *control, Device *device, MonattReader *r, Cont
     return true;
 }
 
+static bool handle_vcpu_registers(Control *control, Device *device, MonattReader *r,
+                                  ControlAnswer *answer, MonattError *err)
+{
+    size_t count;
+    if (!monatt_reader_finish(r) || !vcpu_job_run(device, &count, err)) {
+        return false;
+    }
+    monatt_vcpu_registers_encode(&answer->writer, device->vcpu_job.registers, count);
+    return true;
+}
+
 static bool handle_report_question(Control *control, Device *device, MonattReader *r,
                                    ControlAnswer *answer, MonattError *err)
 {
@@ -282,6 +293,7 @@ static const struct {
     {MONATT_CONTROL_SET_NONCE, handle_set_nonce},
     {MONATT_CONTROL_GUEST_LIST, handle_guest_list},
     {MONATT_CONTROL_VCPUS, handle_vcpus},
+    {MONATT_CONTROL_VCPU_REGISTERS, handle_vcpu_registers},
     {MONATT_CONTROL_SUBSCRIBE, handle_subscribe},
     {MONATT_CONTROL_REPORT_QUESTION, handle_report_question},
     {MONATT_CONTROL_REPORT_ANSWER, handle_report_answer},

@@ -45,6 +45,7 @@ Device *device_new(DeviceKept *kept)
     device->log_fd = -1;
     device->wake_fd = -1;
     device->keeper_fd = -1;
+    device->vcpu_job.fd = -1;
     device->start_boottime_ns = device_boottime_ns();
     return device;
 }

@@ -24,6 +24,7 @@
 #include "hw-attest/reset.h"
 #include "hw-attest/ring.h"
 #include "hw-attest/shadow.h"
+#include "hw-attest/vcpu-job.h"
 #include "libmonatt/control/control.h"
 
 /* A quote asked by the control thread, made by the tpm thread at its place in the pipe. */
@@ -113,6 +114,8 @@ typedef struct Device {
     uint32_t qemu_pid;
     size_t vcpu_count;
     uint32_t vcpus[MONATT_VCPUS_MAXIMUM];
+    uint32_t vcpu_indices[MONATT_VCPUS_MAXIMUM]; /* as the monitor counts them */
+    VcpuJob vcpu_job;
     DeviceQuoteJob quote;
     Hold hold;
     DeviceSeal seal;

@@ -113,6 +113,9 @@ static void take_cpus(Device *device, json_t *list)
         json_int_t thread =
             json_integer_value(json_object_get(json_array_get(list, i), "thread-id"));
         if (thread > 0 && thread <= INT32_MAX) {
+            json_int_t index =
+                json_integer_value(json_object_get(json_array_get(list, i), "cpu-index"));
+            device->vcpu_indices[device->vcpu_count] = (uint32_t)index;
             device->vcpus[device->vcpu_count++] = (uint32_t)thread;
         }
     }
@@ -159,6 +162,9 @@ static const char *take(Device *device, json_t *message)
     }
     if (name) {
         return event(device, name, json_object_get(message, "data"));
+    }
+    if (id && vcpu_job_is_answer(id)) {
+        return vcpu_job_answer(device, id, json_object_get(message, "return"));
     }
     if (id && json_object_get(message, "return")) {
         return answer(device, id, json_object_get(message, "return"));
@@ -324,6 +330,7 @@ bool qmp_run_until(Qmp *qmp, Device *device, int64_t until_ms)
             pthread_mutex_lock(&device->lock);
             device->reset.monitor = false;
             device->qmp_open = false;
+            device->vcpu_job.fd = -1;
             pthread_cond_broadcast(&device->changed);
             pthread_mutex_unlock(&device->lock);
             monatt_log_info("QMP: QEMU closed the monitor");

@@ -41,6 +41,7 @@ static bool resume_fixed(Vm *vm, const uint8_t vid[MONATT_UUID_SIZE], const Keep
     vm->pid_fd = keeper->files[KEPT_FILE_PID];
     qmp_init(&vm->qmp, keeper->files[KEPT_FILE_QMP], vm->end_fd);
     device->qmp_open = vm->qmp.fd >= 0;
+    device->vcpu_job.fd = vm->qmp.fd;
     device->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     device->ring.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (device->wake_fd < 0 || device->ring.wake_fd < 0) {

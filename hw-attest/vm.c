@@ -259,6 +259,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
     memcpy(device->items, request.items, sizeof(device->items));
     qmp_init(&vm->qmp, message.fd_count == 1 ? message.fds[0] : -1, vm->end_fd);
     device->qmp_open = message.fd_count == 1;
+    device->vcpu_job.fd = vm->qmp.fd;
     message.fd_count = 0; /* the monitor is ours now */
     if (request.want_plugin &&
         !monatt_plugin_ring_create(request.vcpus, &device->ring_fd, &device->ring_size, err)) {

@@ -354,3 +354,20 @@ bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MO
     *ret_count = count;
     return true;
 }
+
+bool monatt_device_vcpu_registers(int fd, MonattVcpuRegisters ret[MONATT_VCPUS_MAXIMUM],
+                                  size_t *ret_count, MonattError *err)
+{
+    MonattControlMessage answer;
+    MonattReader r;
+    size_t count;
+    if (!call(fd, MONATT_CONTROL_VCPU_REGISTERS, NULL, 0, 0, &answer, err)) {
+        return false;
+    }
+    monatt_reader_init(&r, "device vCPU registers", answer.payload, answer.payload_size, err);
+    if (!monatt_vcpu_registers_decode(&r, ret, &count) || !monatt_reader_finish(&r)) {
+        return false;
+    }
+    *ret_count = count;
+    return true;
+}

@@ -22,6 +22,7 @@
 #include "libmonatt/base/text.h"
 #include "libmonatt/formats/limits.h"
 #include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/vcpu-registers.h"
 
 #define MONATT_CONTROL_MAXIMUM (64 * 1024)
 #define MONATT_CONTROL_FDS 16
@@ -46,11 +47,12 @@ typedef enum MonattControlType {
     MONATT_CONTROL_VCPUS = 13,      /* -> u32 QEMU pid, u32 n, n x u32 thread id */
     MONATT_CONTROL_EVENT = 14,      /* device -> collector: u16 MonattDeviceEvent, u64 detail */
     MONATT_CONTROL_SUBSCRIBE = 15,  /* events come on this connection from now on */
-    MONATT_CONTROL_REGISTERS_SYSTEM = 16, /* -> "info registers" text of all vCPUs, for later use */
-    MONATT_CONTROL_HOLD = 17,             /* u32 timeout_ms -> u64 log records, u64 log bytes */
-    MONATT_CONTROL_REPORT_QUESTION = 18,  /* -> u32 number, the inblob; error MISSING: none */
-    MONATT_CONTROL_REPORT_ANSWER = 19,    /* u32 number, u32 MONATT_REFUSAL_* of register-map.h, or
-                                           * 0 and one descriptor, a sealed memfd: the evidence */
+    MONATT_CONTROL_VCPU_REGISTERS = 16,  /* -> u32 n, n x MonattVcpuRegisters; MISSING: no monitor,
+                                          * BUSY: QEMU does not answer in time */
+    MONATT_CONTROL_HOLD = 17,            /* u32 timeout_ms -> u64 log records, u64 log bytes */
+    MONATT_CONTROL_REPORT_QUESTION = 18, /* -> u32 number, the inblob; error MISSING: none */
+    MONATT_CONTROL_REPORT_ANSWER = 19,   /* u32 number, u32 MONATT_REFUSAL_* of register-map.h, or
+                                          * 0 and one descriptor, a sealed memfd: the evidence */
     MONATT_CONTROL_ERROR = 0x7fff,
     MONATT_CONTROL_ANSWER = 0x8000,
 } MonattControlType;
@@ -206,6 +208,10 @@ void monatt_device_quote_encode(MonattWriter *w, const MonattDeviceQuote *quote)
 bool monatt_device_quote_decode(const void *bytes, size_t size, MonattDeviceQuote *ret,
                                 MonattError *err) MONATT_MUST_CHECK;
 
+void monatt_vcpu_registers_encode(MonattWriter *w, const MonattVcpuRegisters *vcpus, size_t count);
+bool monatt_vcpu_registers_decode(MonattReader *r, MonattVcpuRegisters ret[MONATT_VCPUS_MAXIMUM],
+                                  size_t *ret_count) MONATT_MUST_CHECK;
+
 /* The collector's calls; each connects nothing: fd is a connection to control.sock. */
 bool monatt_device_status(int fd, MonattDeviceStatus *ret, MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_registers(int fd, MonattRegisterValue ret[MONATT_REGISTER_COUNT],
@@ -254,5 +260,9 @@ bool monatt_device_report_answer(int fd, uint32_t number, uint32_t refusal, int 
                                  MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
                          size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
+/* What QEMU's monitor shows of each vCPU, in its order, without stopping the guest: each is of
+ * another instant.  MISSING: the device has no monitor (x-pci-proxy-dev without QMP). */
+bool monatt_device_vcpu_registers(int fd, MonattVcpuRegisters ret[MONATT_VCPUS_MAXIMUM],
+                                  size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
 
 #endif

@@ -229,3 +229,42 @@ bool monatt_device_quote_decode(const void *bytes, size_t size, MonattDeviceQuot
            monatt_reader_u64_be(&r, &ret->log_records) &&
            monatt_reader_u64_be(&r, &ret->log_bytes) && monatt_reader_finish(&r);
 }
+
+void monatt_vcpu_registers_encode(MonattWriter *w, const MonattVcpuRegisters *vcpus, size_t count)
+{
+    monatt_writer_u32_be(w, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        monatt_writer_u64_be(w, vcpus[i].cr0);
+        monatt_writer_u64_be(w, vcpus[i].cr3);
+        monatt_writer_u64_be(w, vcpus[i].cr4);
+        monatt_writer_u64_be(w, vcpus[i].efer);
+        monatt_writer_u64_be(w, vcpus[i].idt_base);
+        monatt_writer_u32_be(w, vcpus[i].idt_limit);
+        monatt_writer_u64_be(w, vcpus[i].gdt_base);
+        monatt_writer_u32_be(w, vcpus[i].gdt_limit);
+        monatt_writer_u64_be(w, vcpus[i].rip);
+        monatt_writer_u32_be(w, vcpus[i].cpl);
+    }
+}
+
+bool monatt_vcpu_registers_decode(MonattReader *r, MonattVcpuRegisters ret[MONATT_VCPUS_MAXIMUM],
+                                  size_t *ret_count)
+{
+    uint32_t count;
+    if (!monatt_reader_count(r, MONATT_VCPUS_MAXIMUM, &count)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!monatt_reader_u64_be(r, &ret[i].cr0) || !monatt_reader_u64_be(r, &ret[i].cr3) ||
+            !monatt_reader_u64_be(r, &ret[i].cr4) || !monatt_reader_u64_be(r, &ret[i].efer) ||
+            !monatt_reader_u64_be(r, &ret[i].idt_base) ||
+            !monatt_reader_u32_be(r, &ret[i].idt_limit) ||
+            !monatt_reader_u64_be(r, &ret[i].gdt_base) ||
+            !monatt_reader_u32_be(r, &ret[i].gdt_limit) || !monatt_reader_u64_be(r, &ret[i].rip) ||
+            !monatt_reader_u32_be(r, &ret[i].cpl)) {
+            return false;
+        }
+    }
+    *ret_count = count;
+    return true;
+}

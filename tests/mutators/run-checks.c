@@ -3,12 +3,13 @@
  * run-checks.c - runs the checks over a guest's RAM in this process, for tests, bench and debugging
  *
  *   run-checks --file RAM [--low BYTES] [--clock PID] [--check NAME]… [--image KERNEL] [--count N]
- *              [--deadline MS | --passes] [--table NAME]
+ *              [--deadline MS | --passes] [--table NAME] [--qmp SOCKET-OR-TEXT]
  *
  * The file is the RAM from guest-physical 0; what is above --low bytes of it (the whole by default)
  * lies at 4 GiB, as QEMU's q35 and pc have it.  --clock: a process whose first thread stands for
- * the vCPUs.  --passes: single passes, whose sightings are only counted.  One JSON object a line.
- * In this process: no sandbox, so it is not for guests that nobody knows.
+ * the vCPUs.  --qmp: where the vCPUs' registers come from (vcpu-source.h).  --passes: single
+ * passes, whose sightings are only counted.  One JSON object a line. In this process: no sandbox,
+ * so it is not for guests that nobody knows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 #include "host-collector/sources/introspection/checks/check-runner.h"
 #include "libmonatt/base/log.h"
+#include "tests/mutators/vcpu-source.h"
 
 #define ABOVE_HOLE (4ull << 30)
 #define COUNT_MAXIMUM 10000000ul
@@ -30,6 +32,7 @@ typedef struct Options {
     const char *file;
     const char *image;
     const char *table;
+    const char *qmp;
     unsigned long low;
     unsigned long clock;
     unsigned long count;
@@ -196,7 +199,9 @@ static bool measure(const Options *options, MonattError *err)
     static GuestKernel kernel;
     static GuestClocks clocks;
     static CheckReport report;
-    CheckInputs inputs = {0};
+    static CheckVcpu vcpus[VCPU_SOURCE_MAXIMUM];
+    CheckInputs inputs = {.vcpus = vcpus};
+    size_t vcpu_count = 0;
     CheckRunner *runner = check_runner_new();
     Table *tables = NULL;
     size_t at = 0, forms = 0;
@@ -212,6 +217,10 @@ static bool measure(const Options *options, MonattError *err)
         !open_memory(options, &memory, err) || !guest_kernel_find(&kernel, &memory, err)) {
         return false;
     }
+    if (options->qmp && !vcpu_source_read(options->qmp, vcpus, &vcpu_count, err)) {
+        return false;
+    }
+    inputs.vcpu_count = (uint32_t)vcpu_count;
     open_clock(options->clock, &clocks);
     for (unsigned long i = 0; i < options->count; i++) {
         if (options->passes) {
@@ -255,11 +264,17 @@ static bool want(const char *name, Options *options)
 static bool parse(int argc, char **argv, Options *options)
 {
     static const struct option names[] = {
-        {"file", required_argument, NULL, 'f'},  {"low", required_argument, NULL, 'l'},
-        {"clock", required_argument, NULL, 'k'}, {"check", required_argument, NULL, 'c'},
-        {"image", required_argument, NULL, 'i'}, {"count", required_argument, NULL, 'n'},
-        {"table", required_argument, NULL, 't'}, {"deadline", required_argument, NULL, 'd'},
-        {"passes", no_argument, NULL, 'p'},      {NULL, 0, NULL, 0},
+        {"file", required_argument, NULL, 'f'},
+        {"low", required_argument, NULL, 'l'},
+        {"clock", required_argument, NULL, 'k'},
+        {"check", required_argument, NULL, 'c'},
+        {"image", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'n'},
+        {"table", required_argument, NULL, 't'},
+        {"deadline", required_argument, NULL, 'd'},
+        {"passes", no_argument, NULL, 'p'},
+        {"qmp", required_argument, NULL, 'q'},
+        {NULL, 0, NULL, 0},
     };
     bool good = true;
     int option;
@@ -271,6 +286,9 @@ static bool parse(int argc, char **argv, Options *options)
             break;
         case 'i':
             options->image = optarg;
+            break;
+        case 'q':
+            options->qmp = optarg;
             break;
         case 't':
             options->table = optarg;

@@ -133,6 +133,12 @@ static bool call_vcpus(MonattError *err)
     return done;
 }
 
+static bool call_vcpu_registers(MonattError *err)
+{
+    static MonattVcpuRegisters vcpus[MONATT_VCPUS_MAXIMUM];
+    return monatt_device_vcpu_registers(ours, vcpus, &results.count, err);
+}
+
 static uint8_t inblob[MONATT_INBLOB_MAXIMUM];
 
 static bool call_question(MonattError *err)
@@ -216,6 +222,12 @@ static void fill_vcpus(void)
     put("\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4", 16);
 }
 
+static void fill_vcpu_registers(void)
+{
+    put("\0\0\0\2", 4);
+    put_zeros(2 * 68);
+}
+
 static void fill_question(void)
 {
     put("\0\0\0\7?", 5);
@@ -240,6 +252,7 @@ static const struct {
     {"set-nonce", call_nonce, fill_nothing, 0, true},
     {"guest-list", call_list, fill_8, 1, false},
     {"vcpus", call_vcpus, fill_vcpus, 0, false},
+    {"vcpu-registers", call_vcpu_registers, fill_vcpu_registers, 0, false},
     {"report-question", call_question, fill_question, 0, true},
     {"report-answer", call_answer, fill_nothing, 0, true},
 };

@@ -96,6 +96,101 @@ static void test_migration(void)
     device_free(device);
 }
 
+#define REGISTERS                                                                                  \
+    "RIP=ffffffff83a406cf RFL=00000282 [--S----] CPL=0 II=0\\r\\nGDT=     fffffe61fe314000 "       \
+    "0000007f\\r\\nIDT=     fffffe0000000000 00000fff\\r\\nCR0=80050033 CR2=0 CR3=0276f000 "       \
+    "CR4=00751ef%u\\r\\nEFER=0000000000000d01\\r\\n"
+
+typedef struct Asker {
+    Device *device;
+    bool good;
+    size_t count;
+    MonattError err;
+} Asker;
+
+static gpointer ask_registers(gpointer argument)
+{
+    Asker *asker = argument;
+    pthread_mutex_lock(&asker->device->lock);
+    asker->good = vcpu_job_run(asker->device, &asker->count, &asker->err);
+    pthread_mutex_unlock(&asker->device->lock);
+    return NULL;
+}
+
+/* What QEMU gets on its socket, and the id in it. */
+static char *take_command(int fd, const char *index)
+{
+    char command[256] = {0};
+    g_assert_cmpint(recv(fd, command, sizeof(command) - 1, 0), >, 0);
+    assert_asks(command, "human-monitor-command");
+    g_assert_nonnull(strstr(command, "\"command-line\":\"info registers\""));
+    g_assert_nonnull(strstr(command, index));
+    char *id = strstr(command, "\"id\":\"");
+    g_assert_nonnull(id);
+    id += strlen("\"id\":\"");
+    return g_strndup(id, (gsize)(strchr(id, '"') - id));
+}
+
+static char *answer_with(const char *id, unsigned last)
+{
+    return g_strdup_printf("{\"return\": \"" REGISTERS "\", \"id\": \"%s\"}", last, id);
+}
+
+/* One command a vCPU, by the monitor's own numbers; stale answers are dropped. */
+static void test_vcpu_registers(void)
+{
+    Device *device = connected();
+    Asker asker = {.device = device};
+    int pair[2];
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    g_assert_false(vcpu_job_run(device, &asker.count, &asker.err));
+    g_assert_cmpint(asker.err.code, ==, MONATT_ERROR_MISSING); /* no monitor, no vCPU yet */
+    asker.err = (MonattError){0};
+    device->vcpu_job.fd = pair[0];
+    (void)say(device, "{\"return\": [{\"cpu-index\": 0, \"thread-id\": 11},"
+                      " {\"cpu-index\": 5, \"thread-id\": 12}], \"id\": \"cpus\"}");
+
+    GThread *thread = g_thread_new("asker", ask_registers, &asker);
+    g_autofree char *first = take_command(pair[1], "\"cpu-index\":0}");
+    g_assert_null(
+        say(device, "{\"return\": \"\", \"id\": \"vcpu-0-0\"}")); /* of an older question */
+    g_autofree char *line = answer_with(first, 0);
+    const char *next = say(device, line);
+    assert_asks(next, "human-monitor-command");
+    g_assert_nonnull(strstr(next, "\"cpu-index\":5}"));
+    g_assert_null(say(device, line)); /* said twice */
+    g_autofree char *second = g_strdup(first);
+    second[strlen(second) - 1] = '1';
+    g_autofree char *line2 = answer_with(second, 1);
+    g_assert_null(say(device, line2));
+    g_thread_join(thread);
+    g_assert_true(asker.good);
+    g_assert_cmpuint(asker.count, ==, 2);
+    g_assert_cmphex(device->vcpu_job.registers[0].cr4, ==, 0x751ef0);
+    g_assert_cmphex(device->vcpu_job.registers[1].cr4, ==, 0x751ef1);
+    g_assert_cmphex(device->vcpu_job.registers[1].idt_base, ==, 0xfffffe0000000000);
+
+    static const char *const refusals[] = {
+        "{\"return\": \"RIP=0\", \"id\": \"%s\"}",
+        "{\"return\": 7, \"id\": \"%s\"}",
+        "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"no\"}, \"id\": \"%s\"}",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        asker.err = (MonattError){0};
+        thread = g_thread_new("asker", ask_registers, &asker);
+        g_autofree char *id = take_command(pair[1], "\"cpu-index\":0}");
+        g_auto(GStrv) parts = g_strsplit(refusals[i], "%s", 2);
+        g_autofree char *refusal = g_strjoin(id, parts[0], parts[1], NULL);
+        g_assert_null(say(device, refusal));
+        g_thread_join(thread);
+        g_assert_false(asker.good);
+        g_assert_cmpint(asker.err.code, ==, MONATT_ERROR_PEER);
+    }
+    close(pair[0]);
+    close(pair[1]);
+    device_free(device);
+}
+
 /* STOP, wire RESET, RESUME: loadvm; the mark comes when QMP's RESET stayed away. */
 static void test_restored(void)
 {
@@ -202,6 +297,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/qmp/questions", test_questions);
     g_test_add_func("/qmp/migration", test_migration);
+    g_test_add_func("/qmp/vcpu-registers", test_vcpu_registers);
     g_test_add_func("/qmp/restored", test_restored);
     g_test_add_func("/qmp/suspend", test_suspend);
     g_test_add_func("/qmp/lines", test_lines);

@@ -20,18 +20,13 @@
 #include "host-collector/sources/introspection/guest-kernel.h"
 #include "host-collector/sources/introspection/kernel-image/kernel-image.h"
 #include "host-collector/sources/introspection/walk-budget.h"
+#include "libmonatt/formats/vcpu-registers.h"
 
 /* Steps of a check's budget in one pass: its reads of guest structures. */
 #define CHECK_STEPS 4000000u
 
 /* One vCPU's registers, as the host's monitor shows them (never as the guest does). */
-typedef struct CheckVcpu {
-    uint64_t cr0, cr3, cr4, efer;
-    uint64_t idt_base, gdt_base; /* guest-virtual */
-    uint32_t idt_limit, gdt_limit;
-    uint64_t rip;
-    uint32_t cpl; /* 0: in the kernel when it was looked at */
-} CheckVcpu;
+typedef MonattVcpuRegisters CheckVcpu;
 
 /* What comes from the host and not from guest memory; each part may be missing. */
 typedef struct CheckInputs {
