@@ -71,6 +71,7 @@ typedef enum MonattSubCheck {
     MONATT_SUBCHECK_NETFILTER = 17,
     MONATT_SUBCHECK_SOCKETS = 18,
     MONATT_SUBCHECK_PROGRAMS = 19,
+    MONATT_SUBCHECK_TASKS = 20, /* the list for people; hidden ones are HIDDEN_TASK's */
 } MonattSubCheck;
 typedef enum MonattTaskView {
     MONATT_VIEW_LIST = 1,       /* V1: init_task.tasks */

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include "host-collector/sources/introspection/checks/check-tasks.h"
 #include "tests/lib/invented-kernel.h"
 
 #define RANGES 16
@@ -64,7 +65,13 @@ const char *owner_kind_name(OwnerKind kind)
 
 void one_check_run(OneCheck *one, const Check *check, GuestKernel *kernel)
 {
+    static CheckTasks *tasks;
+    if (!tasks) {
+        tasks = check_tasks_new();
+    }
+    check_tasks_begin(tasks);
     CheckContext context = {.check = check,
+                            .tasks = tasks,
                             .kernel = kernel,
                             .inputs = &one->inputs,
                             .owners = &owners,

@@ -53,37 +53,35 @@ uint32_t task_scan_wanted(const TaskScan *scan, const GuestKernel *kernel)
     return wanted;
 }
 
-void task_scan_run(TaskScan *scan, GuestKernel *kernel)
+static bool reads(const GuestKernel *kernel, uint32_t views, int view)
+{
+    return (views & MONATT_VIEW_BIT(view)) && has_all(kernel, view);
+}
+
+void task_scan_add(TaskScan *scan, GuestKernel *kernel, uint32_t views)
 {
     uint64_t begin = cpu_time_us();
     WalkBudget list = {.steps = LIST_STEPS}, idr = {.steps = IDR_STEPS};
     WalkBudget queues = {.steps = LIST_STEPS}, slab = {.steps = SLAB_STEPS};
     WalkBudget groups = {.steps = LIST_STEPS}, roots = {.steps = LIST_STEPS};
 
-    task_table_reset(&scan->table);
-    address_space_forget(&kernel->space);
-    scan->idle.count = 0;
-    scan->wanted = task_scan_wanted(scan, kernel);
-    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
-        scan->views[view] = (TaskViewResult){.reason = MONATT_REASON_UNSUPPORTED};
-    }
-    if (has_all(kernel, MONATT_VIEW_LIST)) {
+    if (reads(kernel, views, MONATT_VIEW_LIST)) {
         scan->views[MONATT_VIEW_LIST] = task_views_list(kernel, &scan->table, &list);
     }
-    if (has_all(kernel, MONATT_VIEW_PID_IDR)) {
+    if (reads(kernel, views, MONATT_VIEW_PID_IDR)) {
         scan->views[MONATT_VIEW_PID_IDR] = task_views_pid_idr(kernel, &scan->table, &idr);
     }
-    if (has_all(kernel, MONATT_VIEW_RUN_QUEUES)) {
+    if (reads(kernel, views, MONATT_VIEW_RUN_QUEUES)) {
         scan->views[MONATT_VIEW_RUN_QUEUES] =
             task_views_run_queues(kernel, &scan->table, &scan->idle, &queues);
     }
-    if (has_all(kernel, MONATT_VIEW_SLAB)) {
+    if (reads(kernel, views, MONATT_VIEW_SLAB)) {
         scan->views[MONATT_VIEW_SLAB] = task_views_slab(kernel, &scan->table, &slab);
     }
-    if (has_all(kernel, MONATT_VIEW_CGROUPS)) {
+    if (reads(kernel, views, MONATT_VIEW_CGROUPS)) {
         scan->views[MONATT_VIEW_CGROUPS] = task_views_cgroups(kernel, &scan->table, &groups);
     }
-    if (has_all(kernel, MONATT_VIEW_CR3) && scan->root_count > 0) {
+    if (reads(kernel, views, MONATT_VIEW_CR3) && scan->root_count > 0) {
         scan->views[MONATT_VIEW_CR3] =
             task_views_roots(kernel, &scan->table, scan->roots, scan->root_count, &roots);
     }
@@ -95,7 +93,25 @@ void task_scan_run(TaskScan *scan, GuestKernel *kernel)
             scan->complete |= MONATT_VIEW_BIT(view);
         }
     }
-    scan->cpu_us = cpu_time_us() - begin;
+    scan->cpu_us += cpu_time_us() - begin;
+}
+
+void task_scan_read(TaskScan *scan, GuestKernel *kernel, uint32_t views)
+{
+    task_table_reset(&scan->table);
+    scan->idle.count = 0;
+    scan->cpu_us = 0;
+    scan->wanted = task_scan_wanted(scan, kernel);
+    for (int view = MONATT_VIEW_LIST; view <= MONATT_VIEW_CR3; view++) {
+        scan->views[view] = (TaskViewResult){.reason = MONATT_REASON_UNSUPPORTED};
+    }
+    task_scan_add(scan, kernel, views);
+}
+
+void task_scan_run(TaskScan *scan, GuestKernel *kernel)
+{
+    address_space_forget(&kernel->space);
+    task_scan_read(scan, kernel, UINT32_MAX);
 }
 
 static int by_address(const void *a, const void *b)

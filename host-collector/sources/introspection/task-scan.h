@@ -29,6 +29,10 @@ void task_scan_clear(TaskScan *scan);
 /* Before a run too. */
 uint32_t task_scan_wanted(const TaskScan *scan, const GuestKernel *kernel);
 void task_scan_run(TaskScan *scan, GuestKernel *kernel);
+/* Only some of the views (MONATT_VIEW_BIT()s), with the translations at hand; and some more of
+ * them into the same table. */
+void task_scan_read(TaskScan *scan, GuestKernel *kernel, uint32_t views);
+void task_scan_add(TaskScan *scan, GuestKernel *kernel, uint32_t views);
 /*
  * The views that were read whole and ought to show this task of the scan and do not; 0 for tasks
  * that are being made or are ending, and for idle tasks.

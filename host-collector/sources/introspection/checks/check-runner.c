@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "host-collector/sources/introspection/checks/check-tasks.h"
 #include "libmonatt/base/macros.h"
 
 #define RETRY_MS 10
@@ -19,6 +20,7 @@ typedef struct Candidate {
 } Candidate;
 
 struct CheckRunner {
+    CheckTasks *tasks;
     void *states[CHECKS_MAXIMUM];
     CheckReference reference;
     CheckSightings sightings;
@@ -42,7 +44,12 @@ static void wait_ms(long ms)
 
 CheckRunner *check_runner_new(void)
 {
-    return calloc(1, sizeof(CheckRunner));
+    CheckRunner *runner = calloc(1, sizeof(*runner));
+    if (runner && !(runner->tasks = check_tasks_new())) {
+        free(runner);
+        return NULL;
+    }
+    return runner;
 }
 
 void check_runner_forget(CheckRunner *runner)
@@ -61,6 +68,7 @@ void check_runner_free(CheckRunner *runner)
 {
     if (runner) {
         check_runner_forget(runner);
+        check_tasks_free(runner->tasks);
         free(runner);
     }
 }
@@ -174,9 +182,13 @@ static CheckContext begin_pass(CheckRunner *runner, GuestKernel *kernel, const C
 {
     WalkBudget budget = {.steps = CHECK_STEPS};
     address_space_forget(&kernel->space);
+    check_tasks_begin(runner->tasks);
     *ret_owners = owners_read(kernel, &budget);
-    return (CheckContext){
-        .kernel = kernel, .inputs = inputs, .reference = &runner->reference, .owners = *ret_owners};
+    return (CheckContext){.kernel = kernel,
+                          .inputs = inputs,
+                          .reference = &runner->reference,
+                          .owners = *ret_owners,
+                          .tasks = runner->tasks};
 }
 
 /* Runs again those that have something open, once. */

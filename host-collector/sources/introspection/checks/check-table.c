@@ -11,6 +11,7 @@ const Check *const check_table[] = {
     &check_strings,
     &check_kprobes,
     &check_netfilter,
+    &check_task_list,
     NULL,
 };
 

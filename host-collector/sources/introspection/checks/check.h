@@ -47,6 +47,7 @@ typedef struct CheckReference {
 } CheckReference;
 
 typedef struct Check Check;
+typedef struct CheckTasks CheckTasks;
 
 typedef struct CheckContext {
     const Check *check;
@@ -54,6 +55,7 @@ typedef struct CheckContext {
     const CheckInputs *inputs;
     CheckReference *reference; /* of this boot: check_image() */
     const Owners *owners;      /* of this pass; NULL only while owners are read */
+    CheckTasks *tasks;         /* of this pass (check-tasks.h) */
     WalkBudget budget;
     void **state; /* the check's own between passes over one boot; *state is NULL at first */
     Table *table; /* where rows for people go; NULL: nobody wants them */

@@ -19,6 +19,10 @@ const TableForm table_forms[] = {
      10,
      {"id", "type", "name", "tag", "digest", "power", "attached", "loaded_by", "size", "note"}},
     {"maps", 8, {"id", "type", "name", "key", "value", "entries", "frozen", "note"}},
+    {"tasks",
+     16,
+     {"pid", "ppid", "uid", "gid", "state", "threads", "nspid", "pidns", "netns", "mntns", "userns",
+      "start_ns", "exe", "command", "views", "note"}},
     {NULL, 0, {NULL}},
 };
 
