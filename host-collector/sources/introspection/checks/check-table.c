@@ -7,12 +7,8 @@
 #include <string.h>
 
 const Check *const check_table[] = {
-    &check_interrupt_table,
-    &check_strings,
-    &check_kprobes,
-    &check_netfilter,
-    &check_task_list,
-    NULL,
+    &check_kernel_text, &check_interrupt_table, &check_strings, &check_kprobes,
+    &check_netfilter,   &check_task_list,       NULL,
 };
 
 const Check *check_by_id(uint16_t id)

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check-kernel-text.c - kernel text against the measured kernel: explain or alarm (properties 2.1)
+ *
+ * What a healthy kernel patches at any time is explained anew in every pass.  What it patched at
+ * boot is explained once: the text that was found then, less the any-time sites, is kept, and as
+ * long as it stays the same byte for byte there is nothing to explain.  Without a measured kernel
+ * nothing is compared, and the result says so.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include "host-collector/sources/introspection/checks/check-list.h"
+#include "host-collector/sources/introspection/kernel-text/text-work.h"
+
+#define TEXT_MAXIMUM (64u * 1024 * 1024)
+#define RANGES_MAXIMUM 48 /* of unexplained bytes; more are counted */
+#define RANGE_JOIN 4      /* bytes between two differences that make one of them */
+#define SHOWN_MAXIMUM 16  /* bytes of a range */
+#define PPM 1000000ull
+
+typedef struct TextState {
+    TextPlan plan;
+    uint8_t *work;    /* size bytes each */
+    uint8_t *settled; /* all explained, less the any-time sites; only while valid */
+    uint8_t *done;
+    size_t size;
+    bool valid;
+    uint32_t sites[TEXT_MECHANISMS]; /* of the boot-time ones, when they were explained */
+    uint32_t changed[TEXT_MECHANISMS];
+    uint8_t choices[MONATT_SHA256_SIZE];
+} TextState;
+
+static void clear(void *pointer)
+{
+    TextState *state = pointer;
+    text_plan_clear(&state->plan);
+    free(state->work);
+    free(state->settled);
+    free(state->done);
+    free(state);
+}
+
+static TextState *make_state(CheckContext *context, const KernelImage *image, size_t size)
+{
+    TextState *state = *context->state;
+
+    if (state && state->size == size) {
+        return state;
+    }
+    if (state) {
+        clear(state);
+    }
+    *context->state = state = calloc(1, sizeof(*state));
+    if (!state) {
+        return NULL;
+    }
+    state->size = size;
+    state->work = malloc(size);
+    state->settled = malloc(size);
+    state->done = malloc(size);
+    if (!state->work || !state->settled || !state->done || !text_plan_make(&state->plan, image)) {
+        clear(state);
+        *context->state = state = NULL;
+    }
+    return state;
+}
+
+/* Before the kernel runs it patches its text all the time. */
+static bool is_running(CheckContext *context)
+{
+    int64_t running;
+    uint64_t address;
+    uint32_t now;
+
+    if (!guest_kernel_enumerator(context->kernel, "SYSTEM_RUNNING", &running) ||
+        !guest_kernel_symbol(context->kernel, "system_state", &address) ||
+        !address_space_u32(&context->kernel->space, address, &now)) {
+        return true; /* not known: what differs then says so itself */
+    }
+    return (int64_t)now >= running;
+}
+
+static void to_hex(const uint8_t *bytes, size_t size, char *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+/* Where a call or jump leads whose displacement the bytes at address are, as was built and now. */
+static bool name_branch(const TextWork *work, uint64_t address, char built[CHECK_OBJECT_SIZE],
+                        char now[CHECK_OBJECT_SIZE])
+{
+    for (unsigned back = 1; back <= 4; back++) {
+        uint64_t at = address - back;
+        const uint8_t *from, *to;
+
+        if (!text_has(work, at, 5)) {
+            continue;
+        }
+        from = text_built(work, at);
+        to = text_now(work, at);
+        if (from[0] == to[0] && (from[0] == 0xe8 || from[0] == 0xe9) &&
+            text_has(work, text_target(at, from, 1), 1)) {
+            check_name_address(work->context, text_target(at, from, 1), built);
+            check_name_address(work->context, text_target(at, to, 1), now);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_range(TextWork *work, uint64_t address, size_t size)
+{
+    size_t shown = size < SHOWN_MAXIMUM ? size : SHOWN_MAXIMUM;
+    char object[CHECK_OBJECT_SIZE], from[CHECK_OBJECT_SIZE], to[CHECK_OBJECT_SIZE];
+    char expected[CHECK_VALUE_SIZE], observed[CHECK_VALUE_SIZE];
+
+    check_name_address(work->context, address, object);
+    to_hex(text_built(work, address), shown, expected);
+    to_hex(text_now(work, address), shown, observed);
+    if (name_branch(work, address, from, to)) {
+        check_found(work->context, CHECK_COMPROMISED, address, object, expected, observed, "",
+                    "kernel text leads to %.60s instead of %.60s", to, from);
+    } else {
+        check_found(work->context, CHECK_COMPROMISED, address, object, expected, observed, "",
+                    "%zu bytes of kernel text differ and no table of the kernel explains them",
+                    size);
+    }
+}
+
+/* What is left, by runs; the number of bytes. */
+static size_t find_unexplained(TextWork *work)
+{
+    size_t total = 0, ranges = 0, at = 0;
+
+    while (at < work->size) {
+        size_t end, last;
+
+        if (work->size - at >= GUEST_PAGE_SIZE &&
+            memcmp(work->work + at, work->built + at, GUEST_PAGE_SIZE) == 0) {
+            at += GUEST_PAGE_SIZE;
+            continue;
+        }
+        if (work->work[at] == work->built[at]) {
+            at++;
+            continue;
+        }
+        for (end = at, last = at; end < work->size && end - last <= RANGE_JOIN; end++) {
+            if (work->work[end] != work->built[end]) {
+                last = end;
+                total++;
+            }
+        }
+        if (ranges++ < RANGES_MAXIMUM) {
+            find_range(work, work->low + at, last + 1 - at);
+        }
+        at = last + 1;
+    }
+    if (ranges > RANGES_MAXIMUM) {
+        check_count(work->context, "ranges not shown", ranges - RANGES_MAXIMUM);
+    }
+    return total;
+}
+
+static void begin(TextWork *work, TextState *state, bool boot)
+{
+    memset(work->sites, 0, sizeof(work->sites));
+    memset(work->changed, 0, sizeof(work->changed));
+    work->disagreements = 0;
+    work->boot = boot;
+    work->done = boot ? state->done : NULL;
+    if (boot) {
+        memset(state->done, 0, state->size);
+    }
+    sha256_init(&work->choices);
+}
+
+static bool read_text(TextWork *work)
+{
+    if (address_space_read(&work->context->kernel->space, work->low, work->work, work->size)) {
+        return true;
+    }
+    check_reason(work->context, MONATT_REASON_TORN, "kernel text is not mapped");
+    return false;
+}
+
+/* Everything, boot-time sites too; the number of bytes that stay unexplained. */
+static size_t explain_all(TextWork *work, TextState *state)
+{
+    size_t unexplained;
+
+    begin(work, state, true);
+    text_explain_any_time(work);
+    memcpy(state->settled, work->work, work->size);
+    text_explain_boot(work);
+    unexplained = find_unexplained(work);
+    sha256_digest(&work->choices, sizeof(state->choices), state->choices);
+    memcpy(state->sites, work->sites, sizeof(state->sites));
+    memcpy(state->changed, work->changed, sizeof(state->changed));
+    state->valid = unexplained == 0 && work->disagreements == 0 &&
+                   work->context->result->reason == MONATT_REASON_NONE;
+    return unexplained;
+}
+
+static void count(TextWork *work, const TextState *state, size_t unexplained)
+{
+    uint64_t sites = 0, changed = 0, running = 0;
+
+    for (size_t i = TEXT_LOCKS; i < TEXT_MECHANISMS; i++) {
+        sites += state->sites[i];
+        changed += state->changed[i];
+    }
+    for (size_t i = 1; i < TEXT_LOCKS; i++) {
+        running += work->sites[i];
+    }
+    check_count(work->context, "reference", 1);
+    check_count(work->context, "bytes", work->size);
+    check_count(work->context, "boot-time sites", sites);
+    check_count(work->context, "boot-time changed", changed);
+    check_count(work->context, "any-time sites", running);
+    check_count(work->context, "static keys on", work->changed[TEXT_JUMP_LABELS]);
+    check_count(work->context, "traced functions", work->changed[TEXT_FTRACE]);
+    check_count(work->context, "kprobes", work->changed[TEXT_KPROBES]);
+    check_count(work->context, "disagreements", work->disagreements);
+    check_count(work->context, "unexplained bytes", unexplained);
+    check_count(work->context, "explained ppm", PPM - unexplained * PPM / work->size);
+    check_digest(work->context, state->choices);
+}
+
+static void compare(CheckContext *context, const KernelImage *image)
+{
+    TextWork *work MONATT_CLEANUP_FREE = calloc(1, sizeof(*work));
+    TextState *state;
+    size_t unexplained = 0;
+    uint64_t end;
+
+    if (!work || !kernel_image_symbol(image, "_stext", &work->low) ||
+        !kernel_image_symbol(image, "_etext", &end) || end <= work->low ||
+        end - work->low > TEXT_MAXIMUM) {
+        check_lacks(context, "symbols '_stext' and '_etext' in its image");
+        return;
+    }
+    work->size = end - work->low;
+    work->built = kernel_image_at(image, work->low, work->size);
+    state = make_state(context, image, work->size);
+    if (!work->built || !state) {
+        check_reason(context, MONATT_REASON_BUDGET, "out of memory for kernel text");
+        return;
+    }
+    work->context = context;
+    work->image = image;
+    work->plan = &state->plan;
+    work->work = state->work;
+    text_inputs_read(work);
+    if (!work->inputs.has_capabilities) {
+        check_lacks(context, "feature bits (boot_cpu_data)");
+    }
+    if (!read_text(work)) {
+        return;
+    }
+    begin(work, state, false);
+    if (state->valid) {
+        text_explain_any_time(work);
+    }
+    if (!state->valid || memcmp(work->work, state->settled, work->size) != 0) {
+        /* Said again by the whole look, which begins anew. */
+        context->sightings->count = context->sightings->beyond = 0;
+        if (!read_text(work)) {
+            return;
+        }
+        unexplained = explain_all(work, state);
+    }
+    count(work, state, unexplained);
+}
+
+static void run(CheckContext *context)
+{
+    const char *why;
+    const KernelImage *image;
+
+    if (!is_running(context)) {
+        check_reason(context, MONATT_REASON_UNSUPPORTED, "the kernel is still booting");
+        return;
+    }
+    image = check_image(context, &why);
+    if (!image) {
+        check_count(context, "reference", 0);
+        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s",
+                     why[0] ? why : "no measured kernel image to compare with");
+        return;
+    }
+    compare(context, image);
+}
+
+const Check check_kernel_text = {MONATT_SUBCHECK_KERNEL_TEXT, "kernel-text", NULL, run, clear};

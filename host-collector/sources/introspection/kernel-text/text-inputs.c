@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * text-inputs.c - what the guest has chosen: features, thunks, trampolines
+ */
+#include "host-collector/sources/introspection/kernel-text/text-work.h"
+
+#include <stdio.h>
+
+#define NAME_SIZE 64
+
+static uint64_t symbol(const TextWork *work, const char *name)
+{
+    uint64_t address;
+    return kernel_image_symbol(work->image, name, &address) ? address : 0;
+}
+
+/* What the guest's variable of that name holds. */
+static uint64_t variable(const TextWork *work, const char *name)
+{
+    uint64_t address = symbol(work, name), value;
+    return address && address_space_u64(&work->context->kernel->space, address, &value) ? value : 0;
+}
+
+static void read_thunks(TextWork *work)
+{
+    static const char *const registers[TEXT_REGISTERS] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                                          "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+                                                          "r12", "r13", "r14", "r15"};
+    static const char *const kinds[TEXT_THUNK_KINDS] = {
+        "__x86_indirect_thunk_", "__x86_indirect_call_thunk_", "__x86_indirect_jump_thunk_"};
+    char name[NAME_SIZE];
+
+    for (size_t kind = 0; kind < TEXT_THUNK_KINDS; kind++) {
+        for (size_t i = 0; i < TEXT_REGISTERS; i++) {
+            snprintf(name, sizeof(name), "%s%s", kinds[kind], registers[i]);
+            work->inputs.thunks[kind][i] = symbol(work, name);
+        }
+    }
+}
+
+static void read_capabilities(TextWork *work)
+{
+    GuestKernel *kernel = work->context->kernel;
+    uint64_t data = symbol(work, "boot_cpu_data");
+    uint32_t offset, elements, element_size;
+    size_t count;
+
+    if (!data || !guest_kernel_member(kernel, "cpuinfo_x86", "x86_capability", &offset) ||
+        !guest_kernel_array(kernel, "cpuinfo_x86", "x86_capability", &elements, &element_size) ||
+        element_size != sizeof(uint32_t)) {
+        return;
+    }
+    count = elements < TEXT_CAPABILITIES ? elements : TEXT_CAPABILITIES;
+    work->inputs.has_capabilities = address_space_read(
+        &kernel->space, data + offset, work->inputs.capabilities, count * sizeof(uint32_t));
+}
+
+static void read_operations(TextWork *work)
+{
+    GuestKernel *kernel = work->context->kernel;
+    TextInputs *inputs = &work->inputs;
+    uint64_t at = variable(work, "ftrace_ops_list");
+    uint32_t trampoline, next, function;
+
+    if (!guest_kernel_member(kernel, "ftrace_ops", "trampoline", &trampoline) ||
+        !guest_kernel_member(kernel, "ftrace_ops", "next", &next) ||
+        !guest_kernel_member(kernel, "ftrace_ops", "func", &function)) {
+        return;
+    }
+    while (at && inputs->operation_count < TEXT_OPERATIONS) {
+        uint64_t jump, call;
+        if (!address_space_u64(&kernel->space, at + trampoline, &jump) ||
+            !address_space_u64(&kernel->space, at + function, &call) ||
+            !address_space_u64(&kernel->space, at + next, &at)) {
+            break;
+        }
+        inputs->operations[inputs->operation_count].trampoline = jump;
+        inputs->operations[inputs->operation_count++].function = call;
+    }
+}
+
+void text_inputs_read(TextWork *work)
+{
+    TextInputs *inputs = &work->inputs;
+    uint64_t tail;
+
+    memset(inputs, 0, sizeof(*inputs));
+    read_thunks(work);
+    inputs->built_return_thunk = symbol(work, "__x86_return_thunk");
+    inputs->return_thunk = variable(work, "x86_return_thunk");
+    inputs->its_return_thunk = symbol(work, "its_return_thunk");
+    inputs->call_depth_return_thunk = symbol(work, "call_depth_return_thunk");
+    inputs->return0 = symbol(work, "__static_call_return0");
+    inputs->warn_trap = symbol(work, "__WARN_trap");
+    inputs->paravirt_operations = symbol(work, "pv_ops");
+    inputs->call_template = symbol(work, "skl_call_thunk_template");
+    tail = symbol(work, "skl_call_thunk_tail");
+    if (inputs->call_template && tail > inputs->call_template &&
+        tail - inputs->call_template < TEXT_SITE_MAXIMUM) {
+        inputs->call_template_size = (uint32_t)(tail - inputs->call_template);
+    }
+    read_capabilities(work);
+    read_operations(work);
+}
