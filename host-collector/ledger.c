@@ -42,6 +42,8 @@ void ledger_note(Ledger *ledger, uint8_t index, uint16_t type, uint64_t number, 
         grow(&ledger->tasks, number);
         break;
     case MONATT_RECORD_TASKS_SUMMARY:
+    case MONATT_RECORD_CHECK_SUMMARY:
+    case MONATT_RECORD_CHECK_FINDING:
         grow(&ledger->tasks, number);
         break;
     case MONATT_RECORD_REPORT:
@@ -79,6 +81,9 @@ static bool note_entry(Ledger *ledger, const MonattCelEntry *entry, MonattError 
                                    "event log: record %llu: ", (unsigned long long)entry->number);
     }
     ledger_note(ledger, (uint8_t)entry->index, record.type, entry->number, record.t1_ns);
+    /* Its type alone does not say whether it is one of those that the device counts. */
+    ledger->findings += record.type == MONATT_RECORD_CHECK_FINDING &&
+                        monatt_retained_says(entry) == MONATT_SAYS_COMPROMISED;
     return true;
 }
 

@@ -159,6 +159,8 @@ static bool read_body(MonattReader *r, MonattCheckpoint *c)
 /* What the retained records say of the registers. */
 typedef struct Retained {
     uint64_t counts[MONATT_REGISTER_COUNT];
+    uint64_t compromised; /* of MR19's, and the rest */
+    uint64_t degraded;
     MonattCelReplay replay; /* of MR20 from its start, of MR22 from before its last record */
 } Retained;
 
@@ -182,8 +184,13 @@ static bool check_entry(const MonattCheckpoint *c, const MonattCelEntry *entry, 
     if (!monatt_cel_check_record(entry, err)) {
         return false;
     }
-    if (entry->index == MONATT_MR_INTROSPECTION && !monatt_retained_is_finding(entry)) {
-        return refuse(entry, err, "is no finding");
+    if (entry->index == MONATT_MR_INTROSPECTION) {
+        MonattSays says = monatt_retained_says(entry);
+        if (says != MONATT_SAYS_COMPROMISED && says != MONATT_SAYS_DEGRADED) {
+            return refuse(entry, err, "is no finding");
+        }
+        seen->compromised += says == MONATT_SAYS_COMPROMISED;
+        seen->degraded += says == MONATT_SAYS_DEGRADED;
     }
     seen->counts[entry->index]++;
     return monatt_cel_extend(MONATT_ALG_SHA256, seen->replay.sha256[entry->index], entry->sha256,
@@ -217,8 +224,8 @@ static bool check_counts(const MonattCheckpoint *c, const Retained *seen, Monatt
     }
     if (c->findings > extends[MONATT_MR_INTROSPECTION] ||
         c->others > extends[MONATT_MR_INTROSPECTION] - c->findings ||
-        counts[MONATT_MR_INTROSPECTION] > c->findings ||
-        (c->findings > 0 && counts[MONATT_MR_INTROSPECTION] == 0)) {
+        seen->degraded > extends[MONATT_MR_INTROSPECTION] - c->findings - c->others ||
+        seen->compromised > c->findings || (c->findings > 0 && seen->compromised == 0)) {
         return monatt_error_set(err, MONATT_ERROR_FORMAT,
                                 "checkpoint: its findings are not as many as it says");
     }

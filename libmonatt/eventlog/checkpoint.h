@@ -18,7 +18,8 @@
 /* Retained records of each kind; more boot items than that and the segment cannot be sealed. */
 #define MONATT_CHECKPOINT_BOOT_ITEMS 64
 #define MONATT_CHECKPOINT_FINDINGS 32
-#define MONATT_CHECKPOINT_RETAINED 98 /* and one of MR17, one of MR22 */
+#define MONATT_CHECKPOINT_DEGRADED 32
+#define MONATT_CHECKPOINT_RETAINED 130 /* and one of MR17, one of MR22 */
 #define MONATT_CHECKPOINT_RETAINED_BYTES (MONATT_CHECKPOINT_RETAINED * MONATT_CEL_ENTRY_MAXIMUM)
 #define MONATT_CHECKPOINT_BODY_MAXIMUM (MONATT_CHECKPOINT_RETAINED_BYTES + 4096)
 #define MONATT_CHECKPOINT_PART_MAXIMUM 1024 /* attest or signature */
@@ -52,7 +53,8 @@ typedef struct MonattCheckpoint {
     uint8_t report_before_sha256[MONATT_SHA256_SIZE];
     uint8_t report_before_sha384[MONATT_SHA384_SIZE];
     uint64_t findings; /* records of MR19 in this boot that report a compromise, retained or not */
-    uint64_t others;   /* records of MR19 of a type that the device could not read */
+    /* Records of MR19 that the device could not read, or degraded findings that had no room. */
+    uint64_t others;
     uint32_t retained_count;
     const uint8_t *retained; /* entries as they stood in the log, ascending; not owned */
     size_t retained_size;
@@ -113,6 +115,7 @@ typedef struct MonattRetained {
     uint32_t boot_items;
     bool too_many; /* boot items: no checkpoint can be made in this boot */
     uint32_t kept_findings;
+    uint32_t kept_degraded;
     uint64_t findings;
     uint64_t others;
     uint8_t report_sha256[MONATT_SHA256_SIZE]; /* MR22 */
@@ -129,8 +132,14 @@ void monatt_retained_init(MonattRetained *retained);
 /* A record as it goes into the log, with its encoding. */
 bool monatt_retained_note(MonattRetained *retained, const MonattCelEntry *entry,
                           const uint8_t *bytes, size_t size, MonattError *err) MONATT_MUST_CHECK;
-/* Does a record of MR19 report a hidden process? */
-bool monatt_retained_is_finding(const MonattCelEntry *entry);
+/* What a record of MR19 says of the guest's kernel. */
+typedef enum MonattSays {
+    MONATT_SAYS_NOTHING,
+    MONATT_SAYS_UNREADABLE,
+    MONATT_SAYS_DEGRADED,
+    MONATT_SAYS_COMPROMISED,
+} MonattSays;
+MonattSays monatt_retained_says(const MonattCelEntry *entry);
 /* As after all the records before the checkpoint (a device that starts again). */
 bool monatt_retained_restore(MonattRetained *retained, const MonattCheckpoint *checkpoint,
                              MonattError *err) MONATT_MUST_CHECK;

@@ -7,10 +7,11 @@
  */
 #include <string.h>
 #include "libmonatt/eventlog/checkpoint.h"
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 #define FINDINGS_AT MONATT_CHECKPOINT_BOOT_ITEMS
-#define PLUGIN_AT (FINDINGS_AT + MONATT_CHECKPOINT_FINDINGS)
+#define DEGRADED_AT (FINDINGS_AT + MONATT_CHECKPOINT_FINDINGS)
+#define PLUGIN_AT (DEGRADED_AT + MONATT_CHECKPOINT_DEGRADED)
 #define REPORT_AT (PLUGIN_AT + 1)
 _Static_assert(REPORT_AT + 1 == MONATT_CHECKPOINT_RETAINED, "a place for each retained record");
 
@@ -33,50 +34,97 @@ static void keep(MonattRetained *retained, size_t at, const MonattCelEntry *entr
     memcpy(retained->entries[at].bytes, bytes, size);
 }
 
-/* What one record says of the guest's kernel. */
-typedef enum Says { SAYS_NOTHING, SAYS_FINDING, SAYS_UNREADABLE } Says;
+/* What a record reports, as far as two of them are compared; one of the three is filled. */
+typedef struct Said {
+    MonattSays says;
+    uint16_t type;
+    uint16_t summary; /* the check that a summary is of */
+    MonattFindingPayload process;
+    MonattCheckFindingPayload finding;
+} Said;
 
-static Says read_finding(const uint8_t *content, size_t size, MonattFindingPayload *ret)
+static MonattSays says_of(bool decoded, bool compromised, bool degraded)
+{
+    if (!decoded) {
+        return MONATT_SAYS_UNREADABLE;
+    }
+    return compromised ? MONATT_SAYS_COMPROMISED
+                       : (degraded ? MONATT_SAYS_DEGRADED : MONATT_SAYS_NOTHING);
+}
+
+static void read_record(const MonattCelEntry *entry, Said *ret)
 {
     MonattRecord record;
-    MonattTasksSummaryPayload summary;
+    MonattTasksSummaryPayload tasks = {0};
+    MonattCheckSummaryPayload check = {0};
+    bool good;
     memset(ret, 0, sizeof(*ret));
-    if (!monatt_record_parse(content, size, &record, NULL)) {
-        return SAYS_UNREADABLE;
+    if (!monatt_record_parse(entry->content, entry->content_size, &record, NULL)) {
+        ret->says = MONATT_SAYS_UNREADABLE;
+        return;
     }
+    ret->type = record.type;
     switch (record.type) {
     case MONATT_RECORD_FINDING:
-        return monatt_finding_decode(&record, ret, NULL) ? SAYS_FINDING : SAYS_UNREADABLE;
+        good = monatt_finding_decode(&record, &ret->process, NULL);
+        ret->says = says_of(good, true, false);
+        break;
     case MONATT_RECORD_TASKS_SUMMARY:
-        if (!monatt_tasks_summary_decode(&record, &summary, NULL)) {
-            return SAYS_UNREADABLE;
-        }
-        ret->sub_check = summary.sub_check;
-        return summary.findings > 0 ? SAYS_FINDING : SAYS_NOTHING;
+        good = monatt_tasks_summary_decode(&record, &tasks, NULL);
+        ret->summary = tasks.sub_check;
+        ret->says = says_of(good, tasks.findings > 0, false);
+        break;
+    case MONATT_RECORD_CHECK_FINDING:
+        good = monatt_check_finding_decode(&record, &ret->finding, NULL);
+        ret->says = says_of(good, ret->finding.severity == MONATT_SEVERITY_COMPROMISED, true);
+        break;
+    case MONATT_RECORD_CHECK_SUMMARY:
+        /* Degraded ones are each described by a record of their own. */
+        good = monatt_check_summary_decode(&record, &check, NULL);
+        ret->summary = check.check;
+        ret->says = says_of(good, check.findings > check.degraded, false);
+        break;
     default:
-        return SAYS_UNREADABLE;
+        ret->says = MONATT_SAYS_UNREADABLE;
     }
 }
 
-bool monatt_retained_is_finding(const MonattCelEntry *entry)
+MonattSays monatt_retained_says(const MonattCelEntry *entry)
 {
-    MonattFindingPayload ignored;
-    return read_finding(entry->content, entry->content_size, &ignored) == SAYS_FINDING;
+    Said said;
+    read_record(entry, &said);
+    return said.says;
 }
 
-/* A hidden process is found again by each measurement: once is enough. */
-static bool is_kept(const MonattRetained *retained, const MonattFindingPayload *finding)
+static bool is_same(const Said *a, const Said *b)
 {
-    for (uint32_t i = 0; i < retained->kept_findings; i++) {
+    if (a->type != b->type || a->says != b->says) {
+        return false;
+    }
+    switch (a->type) {
+    case MONATT_RECORD_FINDING:
+        return monatt_finding_is_same(&a->process, &b->process);
+    case MONATT_RECORD_CHECK_FINDING:
+        return monatt_check_finding_is_same(&a->finding, &b->finding);
+    default:
+        return a->summary == b->summary;
+    }
+}
+
+/* What is there is found again by each measurement: once is enough. */
+static bool is_kept(const MonattRetained *retained, size_t at, uint32_t count, const Said *said)
+{
+    for (uint32_t i = 0; i < count; i++) {
         MonattReader r;
         MonattCelEntry entry;
-        MonattFindingPayload other;
-        monatt_reader_init(&r, "retained", retained->entries[FINDINGS_AT + i].bytes,
-                           retained->entries[FINDINGS_AT + i].size, NULL);
-        if (monatt_cel_next(&r, &entry) &&
-            read_finding(entry.content, entry.content_size, &other) == SAYS_FINDING &&
-            monatt_finding_is_same(finding, &other)) {
-            return true;
+        Said other;
+        monatt_reader_init(&r, "retained", retained->entries[at + i].bytes,
+                           retained->entries[at + i].size, NULL);
+        if (monatt_cel_next(&r, &entry)) {
+            read_record(&entry, &other);
+            if (is_same(said, &other)) {
+                return true;
+            }
         }
     }
     return false;
@@ -85,16 +133,28 @@ static bool is_kept(const MonattRetained *retained, const MonattFindingPayload *
 static void note_introspection(MonattRetained *retained, const MonattCelEntry *entry,
                                const uint8_t *bytes, size_t size)
 {
-    MonattFindingPayload finding;
-    switch (read_finding(entry->content, entry->content_size, &finding)) {
-    case SAYS_NOTHING:
+    Said said;
+    read_record(entry, &said);
+    switch (said.says) {
+    case MONATT_SAYS_NOTHING:
         return;
-    case SAYS_UNREADABLE:
+    case MONATT_SAYS_UNREADABLE:
         retained->others++;
         return;
-    case SAYS_FINDING:
+    case MONATT_SAYS_DEGRADED:
+        if (is_kept(retained, DEGRADED_AT, retained->kept_degraded, &said)) {
+            return;
+        }
+        if (retained->kept_degraded < MONATT_CHECKPOINT_DEGRADED) {
+            keep(retained, DEGRADED_AT + retained->kept_degraded++, entry, bytes, size);
+        } else {
+            retained->others++;
+        }
+        return;
+    case MONATT_SAYS_COMPROMISED:
         retained->findings++;
-        if (retained->kept_findings < MONATT_CHECKPOINT_FINDINGS && !is_kept(retained, &finding)) {
+        if (retained->kept_findings < MONATT_CHECKPOINT_FINDINGS &&
+            !is_kept(retained, FINDINGS_AT, retained->kept_findings, &said)) {
             keep(retained, FINDINGS_AT + retained->kept_findings++, entry, bytes, size);
         }
         return;

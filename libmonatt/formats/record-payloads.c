@@ -10,33 +10,6 @@
 
 #include <string.h>
 
-/* A name or command could move a terminal's cursor: what is not printable ASCII becomes '?'. */
-static void put_text(MonattWriter *w, const char *text)
-{
-    char safe[MONATT_TEXT_MAXIMUM + 1];
-    monatt_text_printable(text, strnlen(text, MONATT_TEXT_MAXIMUM), safe, sizeof(safe));
-    size_t length = strlen(safe);
-    monatt_writer_u16_be(w, (uint16_t)length);
-    monatt_writer_bytes(w, safe, length);
-}
-
-static bool get_text(MonattReader *r, char text[MONATT_TEXT_MAXIMUM + 1])
-{
-    uint16_t length;
-    const uint8_t *bytes;
-    if (!monatt_reader_sized_u16_be(r, MONATT_TEXT_MAXIMUM, &bytes, &length)) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i++) {
-        if (bytes[i] < 0x20 || bytes[i] > 0x7e) {
-            return monatt_reader_fail(r, "text has byte 0x%02x, which is not printable", bytes[i]);
-        }
-        text[i] = (char)bytes[i];
-    }
-    text[length] = '\0';
-    return true;
-}
-
 void monatt_locks_encode(MonattWriter *w, const MonattLocksPayload *payload)
 {
     monatt_writer_u32_be(w, payload->vcpus);
@@ -155,7 +128,7 @@ void monatt_tasks_summary_encode(MonattWriter *w, const MonattTasksSummaryPayloa
         monatt_writer_u32_be(w, payload->views[i].tasks);
         monatt_writer_bytes(w, payload->views[i].digest, MONATT_SHA256_SIZE);
     }
-    put_text(w, payload->text);
+    monatt_record_put_text(w, payload->text, MONATT_TEXT_MAXIMUM);
 }
 
 bool monatt_tasks_summary_decode(const MonattRecord *record, MonattTasksSummaryPayload *ret,
@@ -192,7 +165,8 @@ bool monatt_tasks_summary_decode(const MonattRecord *record, MonattTasksSummaryP
             return monatt_reader_fail(&r, "views are not sorted and unique");
         }
     }
-    if (!get_text(&r, payload.text) || !monatt_reader_finish(&r)) {
+    if (!monatt_record_get_text(&r, payload.text, MONATT_TEXT_MAXIMUM) ||
+        !monatt_reader_finish(&r)) {
         return false;
     }
     *ret = payload;
@@ -210,8 +184,8 @@ void monatt_finding_encode(MonattWriter *w, const MonattFindingPayload *payload)
     monatt_writer_u32_be(w, payload->views_present);
     monatt_writer_u32_be(w, payload->views_absent);
     monatt_writer_u32_be(w, payload->scans);
-    put_text(w, payload->command);
-    put_text(w, payload->text);
+    monatt_record_put_text(w, payload->command, MONATT_TEXT_MAXIMUM);
+    monatt_record_put_text(w, payload->text, MONATT_TEXT_MAXIMUM);
 }
 
 bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret, MonattError *err)
@@ -225,8 +199,10 @@ bool monatt_finding_decode(const MonattRecord *record, MonattFindingPayload *ret
         !monatt_reader_u64_be(&r, &payload.start_ns) ||
         !monatt_reader_u32_be(&r, &payload.views_present) ||
         !monatt_reader_u32_be(&r, &payload.views_absent) ||
-        !monatt_reader_u32_be(&r, &payload.scans) || !get_text(&r, payload.command) ||
-        !get_text(&r, payload.text) || !monatt_reader_finish(&r)) {
+        !monatt_reader_u32_be(&r, &payload.scans) ||
+        !monatt_record_get_text(&r, payload.command, MONATT_TEXT_MAXIMUM) ||
+        !monatt_record_get_text(&r, payload.text, MONATT_TEXT_MAXIMUM) ||
+        !monatt_reader_finish(&r)) {
         return false;
     }
     *ret = payload;
@@ -245,7 +221,7 @@ void monatt_boot_item_encode(MonattWriter *w, const MonattBootItemPayload *paylo
     monatt_writer_u64_be(w, payload->size);
     monatt_writer_bytes(w, payload->sha256, sizeof(payload->sha256));
     monatt_writer_bytes(w, payload->sha384, sizeof(payload->sha384));
-    put_text(w, payload->name);
+    monatt_record_put_text(w, payload->name, MONATT_TEXT_MAXIMUM);
 }
 
 bool monatt_boot_item_decode(const MonattRecord *record, MonattBootItemPayload *ret,
@@ -260,7 +236,8 @@ bool monatt_boot_item_decode(const MonattRecord *record, MonattBootItemPayload *
         !monatt_reader_u64_be(&r, &payload.size) ||
         !monatt_reader_copy(&r, payload.sha256, sizeof(payload.sha256)) ||
         !monatt_reader_copy(&r, payload.sha384, sizeof(payload.sha384)) ||
-        !get_text(&r, payload.name) || !monatt_reader_finish(&r)) {
+        !monatt_record_get_text(&r, payload.name, MONATT_TEXT_MAXIMUM) ||
+        !monatt_reader_finish(&r)) {
         return false;
     }
     if ((payload.kind == MONATT_BOOT_MACHINE) != (type == MONATT_RECORD_MACHINE)) {

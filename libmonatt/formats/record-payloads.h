@@ -12,8 +12,6 @@
 
 #include "libmonatt/formats/record.h"
 
-#define MONATT_TEXT_MAXIMUM 256 /* properties 9: text <= 256 */
-
 /* 0x1701: u32 vcpus | u64 windows | u64 window_ns | u64 lock_total | u64 split_total | u64 drops |
  * u16 density[128]: windows whose number of split locks fell into bin i (0, 1, 2-3, 4-7 … by
  * powers of two; the last is open) | state 125 bytes: bit w set when window w of the last 1,000

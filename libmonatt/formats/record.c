@@ -4,6 +4,8 @@
  */
 #include "libmonatt/formats/record.h"
 
+#include <string.h>
+
 static const uint8_t record_magic[4] = {'M', 'T', 'E', '1'};
 #define LENGTH_OFFSET 8
 
@@ -97,6 +99,33 @@ bool monatt_record_payload(const MonattRecord *record, uint16_t type, MonattRead
     return true;
 }
 
+/* A name or command could move a terminal's cursor: what is not printable ASCII becomes '?'. */
+void monatt_record_put_text(MonattWriter *w, const char *text, size_t maximum)
+{
+    char safe[MONATT_TEXT_MAXIMUM + 1];
+    monatt_text_printable(text, strnlen(text, maximum), safe, sizeof(safe));
+    size_t length = strlen(safe);
+    monatt_writer_u16_be(w, (uint16_t)length);
+    monatt_writer_bytes(w, safe, length);
+}
+
+bool monatt_record_get_text(MonattReader *r, char *ret, size_t maximum)
+{
+    uint16_t length;
+    const uint8_t *bytes;
+    if (!monatt_reader_sized_u16_be(r, maximum, &bytes, &length)) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] < 0x20 || bytes[i] > 0x7e) {
+            return monatt_reader_fail(r, "text has byte 0x%02x, which is not printable", bytes[i]);
+        }
+        ret[i] = (char)bytes[i];
+    }
+    ret[length] = '\0';
+    return true;
+}
+
 const char *monatt_record_type_name(uint16_t type)
 {
     switch (type) {
@@ -112,6 +141,10 @@ const char *monatt_record_type_name(uint16_t type)
         return "tasks-summary";
     case MONATT_RECORD_FINDING:
         return "finding";
+    case MONATT_RECORD_CHECK_SUMMARY:
+        return "check-summary";
+    case MONATT_RECORD_CHECK_FINDING:
+        return "check-finding";
     case MONATT_RECORD_BOOT_ITEM:
         return "boot-item";
     case MONATT_RECORD_MACHINE:

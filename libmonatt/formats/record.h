@@ -34,6 +34,8 @@ typedef enum MonattRecordType {
     MONATT_RECORD_SYSCALLS = 0x1710, /* ours: properties.md names no number for it */
     MONATT_RECORD_TASKS_SUMMARY = 0x1901,
     MONATT_RECORD_FINDING = 0x1902,
+    MONATT_RECORD_CHECK_SUMMARY = 0x1908, /* check-records.h, as the next */
+    MONATT_RECORD_CHECK_FINDING = 0x1909,
     MONATT_RECORD_BOOT_ITEM = 0x2001,
     MONATT_RECORD_MACHINE = 0x2002,
     MONATT_RECORD_REPORT = 0x2201,
@@ -76,6 +78,11 @@ bool monatt_record_parse(const void *bytes, size_t size, MonattRecord *ret_recor
 /* A reader over the payload; FORMAT when the record is of another type. */
 bool monatt_record_payload(const MonattRecord *record, uint16_t type, MonattReader *r,
                            MonattError *err) MONATT_MUST_CHECK;
+#define MONATT_TEXT_MAXIMUM 256 /* properties 9: text <= 256 */
+/* Text of a payload: u16 length and that many bytes, at most maximum; what is not printable ASCII
+ * is written as '?' and refused when read.  ret has room for maximum + 1 bytes. */
+void monatt_record_put_text(MonattWriter *w, const char *text, size_t maximum);
+bool monatt_record_get_text(MonattReader *r, char *ret, size_t maximum) MONATT_MUST_CHECK;
 const char *monatt_record_type_name(uint16_t type); /* "boot-item" …, "unknown" */
 
 #endif

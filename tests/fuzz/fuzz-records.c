@@ -8,8 +8,8 @@
  */
 #include <stdint.h>
 #include <string.h>
+#include "libmonatt/formats/check-records.h"
 #include "libmonatt/formats/ima-records.h"
-#include "libmonatt/formats/record-payloads.h"
 #include "tests/fuzz/fuzz.h"
 
 typedef union Payload {
@@ -17,6 +17,8 @@ typedef union Payload {
     MonattSyscallsPayload syscalls;
     MonattTasksSummaryPayload summary;
     MonattFindingPayload finding;
+    MonattCheckSummaryPayload check;
+    MonattCheckFindingPayload check_finding;
     MonattBootItemPayload item;
     MonattReportPayload report;
     MonattImaEntryPayload ima_entry;
@@ -52,6 +54,19 @@ static bool decode_and_encode(const MonattRecord *record, MonattWriter *w)
     case MONATT_RECORD_FINDING:
         if (monatt_finding_decode(record, &payload.finding, NULL)) {
             monatt_finding_encode(w, &payload.finding);
+            return true;
+        }
+        return false;
+    case MONATT_RECORD_CHECK_SUMMARY:
+        if (monatt_check_summary_decode(record, &payload.check, NULL)) {
+            require(monatt_check_name(payload.check.check) != NULL);
+            monatt_check_summary_encode(w, &payload.check);
+            return true;
+        }
+        return false;
+    case MONATT_RECORD_CHECK_FINDING:
+        if (monatt_check_finding_decode(record, &payload.check_finding, NULL)) {
+            monatt_check_finding_encode(w, &payload.check_finding);
             return true;
         }
         return false;

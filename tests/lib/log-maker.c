@@ -141,6 +141,24 @@ void log_maker_finding(LogMaker *log, const MonattFindingPayload *finding)
     end(log, MONATT_MR_INTROSPECTION, &w);
 }
 
+void log_maker_check(LogMaker *log, const MonattCheckSummaryPayload *summary)
+{
+    uint8_t buffer[MONATT_CONTENT_MAXIMUM];
+    MonattWriter w;
+    begin(log, MONATT_MR_INTROSPECTION, MONATT_RECORD_CHECK_SUMMARY, 19, &w, buffer);
+    monatt_check_summary_encode(&w, summary);
+    end(log, MONATT_MR_INTROSPECTION, &w);
+}
+
+void log_maker_check_finding(LogMaker *log, const MonattCheckFindingPayload *finding)
+{
+    uint8_t buffer[MONATT_CONTENT_MAXIMUM];
+    MonattWriter w;
+    begin(log, MONATT_MR_INTROSPECTION, MONATT_RECORD_CHECK_FINDING, 19, &w, buffer);
+    monatt_check_finding_encode(&w, finding);
+    end(log, MONATT_MR_INTROSPECTION, &w);
+}
+
 void log_maker_locks(LogMaker *log, const MonattLocksPayload *locks)
 {
     uint8_t buffer[MONATT_CONTENT_MAXIMUM];

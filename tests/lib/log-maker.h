@@ -9,7 +9,7 @@
 
 #include <glib.h>
 #include "libmonatt/eventlog/checkpoint.h"
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 typedef struct LogMaker {
     GByteArray *bytes;
@@ -40,6 +40,8 @@ void log_maker_mark(LogMaker *log);
 void log_maker_boot_item(LogMaker *log, uint16_t kind, const char *name, const char *content);
 void log_maker_tasks(LogMaker *log, const MonattTasksSummaryPayload *summary);
 void log_maker_finding(LogMaker *log, const MonattFindingPayload *finding);
+void log_maker_check(LogMaker *log, const MonattCheckSummaryPayload *summary);
+void log_maker_check_finding(LogMaker *log, const MonattCheckFindingPayload *finding);
 void log_maker_locks(LogMaker *log, const MonattLocksPayload *locks);
 void log_maker_report(LogMaker *log, const MonattReportPayload *report);
 /* A guest's extend; index 17 to 22 makes a log that must be refused. */

@@ -23,9 +23,11 @@ RESETTABLE = (16, 23)
 CONTENT_MAXIMUM = 1024
 RECNUM, PCR, DIGESTS = 0, 1, 3
 CHECKPOINT, CHECKPOINT_MAGIC = 0xd4, b"MCK1"
-RETAINED_MAXIMUM, BOOT_ITEMS_MAXIMUM, FINDINGS_MAXIMUM = 98, 64, 32
+RETAINED_MAXIMUM, BOOT_ITEMS_MAXIMUM, FINDINGS_MAXIMUM, DEGRADED_MAXIMUM = 130, 64, 32, 32
 PLUGIN, TASKS, BOOT, REPORTS = 17, 19, 20, 22
 SUMMARY_RECORD, FINDING_RECORD = 0x1901, 0x1902
+CHECK_SUMMARY_RECORD, CHECK_FINDING_RECORD = 0x1908, 0x1909
+DEGRADED = 2
 RECORD, GUEST, RESET = 0xd1, 0xd2, 0xd3
 KINDS = {RECORD: "record", GUEST: "guest", RESET: "reset"}
 BANKS = {0x0b: ("sha256", 32), 0x0c: ("sha384", 48)}  # by TPM_ALG_ID, in the order of a record
@@ -127,17 +129,32 @@ def extend(values, entry):
             values[name][entry["pcr"]] = hashlib.new(name, both).digest()
 
 
+def check_summary_key(payload):
+    """Of 0x1908: the key of a summary with findings that are not degraded."""
+    findings, degraded = struct.unpack_from(">II", payload, 10)
+    return payload[:2] if findings > degraded else None
+
+
 def says(entry):
-    """What a record of MR19 says: None, "other", or the key of a finding."""
+    """What a record of MR19 says: None, "other", or (is it a compromise?, type, its key)."""
     content = entry["content"]
     if len(content) < 72 or content[:4] != b"MTE1":
         return "other"
     kind, payload = struct.unpack(">H", content[4:6])[0], content[72:]
+    key, compromised = None, True
     if kind == FINDING_RECORD:
-        return payload[:14] + payload[22:30]  # sub-check, address, pid; start time
-    if kind == SUMMARY_RECORD:
-        return payload[:2] if payload[18:22] != bytes(4) else None
-    return "other"
+        key = payload[:14] + payload[22:30]  # sub-check, address, pid; start time
+    elif kind == SUMMARY_RECORD:
+        key = payload[:2] if payload[18:22] != bytes(4) else None
+    elif kind == CHECK_FINDING_RECORD:
+        compromised = payload[2] != DEGRADED
+        size = struct.unpack_from(">H", payload, 27)[0]
+        key = payload[:2] + payload[7:29 + size]  # check; address, pid, start time, object
+    elif kind == CHECK_SUMMARY_RECORD:
+        key = check_summary_key(payload)
+    else:
+        return "other"
+    return (compromised, kind, key) if key is not None else None
 
 
 def take_checkpoint(data):
@@ -175,14 +192,15 @@ def take_checkpoint(data):
     retained, last = list(entries(body[2326:], 0)), -1
     need(len(retained) == count, "another number of retained records")
     start["sha256"][REPORTS], start["sha384"][REPORTS] = body[2222:2254], body[2254:2302]
-    counts = dict.fromkeys((PLUGIN, TASKS, BOOT, REPORTS), 0)
+    counts = dict.fromkeys((PLUGIN, TASKS, BOOT, REPORTS, DEGRADED), 0)
     for entry in retained:
         need(last < entry["number"] < records, "retained records out of order")
-        need(entry["pcr"] in counts and entry["kind"] == RECORD, "retains what it must not")
+        need(entry["pcr"] in (PLUGIN, TASKS, BOOT, REPORTS) and entry["kind"] == RECORD,
+             "retains what it must not")
         check(entry, entry["number"])
-        need(entry["pcr"] != TASKS or says(entry) not in (None, "other"),
-             "retains what is no finding")
-        counts[entry["pcr"]] += 1
+        said = says(entry) if entry["pcr"] == TASKS else (True,)
+        need(said not in (None, "other"), "retains what is no finding")
+        counts[entry["pcr"] if said[0] else DEGRADED] += 1
         last = entry["number"]
         extend(start, entry)
     need(counts[BOOT] == extends[BOOT] and all(values[n][BOOT] == start[n][BOOT] for n in values),
@@ -191,7 +209,7 @@ def take_checkpoint(data):
          all(values[n][REPORTS] == start[n][REPORTS] for n in values),
          "the report is not the last of MR22")
     need(counts[PLUGIN] == min(extends[PLUGIN], 1), "one record of MR17 must be retained")
-    need(findings + others <= extends[TASKS] and
+    need(findings + others + counts[DEGRADED] <= extends[TASKS] and
          min(findings, 1) <= counts[TASKS] <= findings, "findings are not as many as it says")
     return {"vid": body[6:22], "seed": body[22:54], "boot": boots, "segment": segment,
             "records": records, "previous": body[78:110], "values": values, "extends": extends,
@@ -211,10 +229,15 @@ def kept(checkpoint, data):
             retained = [e for e in retained if e["pcr"] != entry["pcr"]]
         elif entry["pcr"] == TASKS:
             said = says(entry)
-            findings += said not in (None, "other")
             others += said == "other"
+            if said in (None, "other"):
+                continue
+            findings += said[0]
             have = [says(e) for e in retained if e["pcr"] == TASKS]
-            if said in (None, "other") or said in have or len(have) == FINDINGS_MAXIMUM:
+            have = [s for s in have if s[0] == said[0]]
+            full = len(have) == (FINDINGS_MAXIMUM if said[0] else DEGRADED_MAXIMUM)
+            if said in have or full:
+                others += full and not said[0] and said not in have
                 continue
         elif entry["pcr"] != BOOT:
             continue

@@ -308,6 +308,59 @@ static void test_follows(void)
     log_maker_clear(&log);
 }
 
+static MonattCheckFindingPayload check_found(unsigned number, MonattSeverity severity)
+{
+    MonattCheckFindingPayload finding = {.check = MONATT_SUBCHECK_NETFILTER,
+                                         .severity = (uint8_t)severity,
+                                         .sightings = 3,
+                                         .address = 0xffffffffc0000000 + number};
+    g_snprintf(finding.object, sizeof(finding.object), "hook %u", number);
+    return finding;
+}
+
+static void add_found(LogMaker *log, unsigned number, MonattSeverity severity)
+{
+    MonattCheckFindingPayload finding = check_found(number, severity);
+    log_maker_check_finding(log, &finding);
+}
+
+/* What checks found is kept once, with its severity; only compromises are counted as such. */
+static void test_check_findings(void)
+{
+    LogMaker log;
+    Made made;
+    MonattCheckpoint c;
+    MonattCheckSummaryPayload summary = {.check = MONATT_SUBCHECK_NETFILTER, .passes = 3};
+    log_maker_init(&log, vid, 7);
+    log_maker_check(&log, &summary); /* nothing found: not kept */
+    summary.findings = summary.degraded = 1;
+    log_maker_check(&log, &summary); /* described by its record */
+    add_found(&log, 1, MONATT_SEVERITY_DEGRADED);
+    add_found(&log, 1, MONATT_SEVERITY_DEGRADED);
+    summary.findings = 200; /* more than are described */
+    log_maker_check(&log, &summary);
+    log_maker_check(&log, &summary);
+    add_found(&log, 2, MONATT_SEVERITY_COMPROMISED);
+    add_found(&log, 2, MONATT_SEVERITY_COMPROMISED);
+    add_found(&log, 3, MONATT_SEVERITY_COMPROMISED);
+    make(&log, &made);
+    g_assert_true(monatt_checkpoint_parse(made.whole, made.size, &c, NULL));
+    g_assert_cmpuint(c.findings, ==, 5);
+    g_assert_cmpuint(c.others, ==, 0);
+    g_assert_cmpuint(c.retained_count, ==, 4); /* degraded 1, the summary, hooks 2 and 3 */
+    made_clear(&made);
+    for (unsigned i = 0; i < MONATT_CHECKPOINT_DEGRADED; i++) {
+        add_found(&log, 100 + i, MONATT_SEVERITY_DEGRADED);
+    }
+    make(&log, &made);
+    g_assert_true(monatt_checkpoint_parse(made.whole, made.size, &c, NULL));
+    g_assert_cmpuint(c.findings, ==, 5);
+    g_assert_cmpuint(c.others, ==, 1); /* the last had no room: not silently */
+    g_assert_cmpuint(c.retained_count, ==, 3 + MONATT_CHECKPOINT_DEGRADED);
+    made_clear(&made);
+    log_maker_clear(&log);
+}
+
 static void test_limits(void)
 {
     LogMaker log;
@@ -371,6 +424,7 @@ int main(int argc, char **argv)
     g_test_add_func("/checkpoint/walk", test_walk);
     g_test_add_func("/checkpoint/follows", test_follows);
     g_test_add_func("/checkpoint/limits", test_limits);
+    g_test_add_func("/checkpoint/check-findings", test_check_findings);
     g_test_add_func("/checkpoint/qualifying", test_qualifying);
     return g_test_run();
 }

@@ -4,7 +4,7 @@
  */
 #include <glib.h>
 #include <string.h>
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 #define NO_TYPE 0x7777
 
@@ -25,6 +25,8 @@ DEFINE_KIND(locks, MonattLocksPayload)
 DEFINE_KIND(syscalls, MonattSyscallsPayload)
 DEFINE_KIND(tasks_summary, MonattTasksSummaryPayload)
 DEFINE_KIND(finding, MonattFindingPayload)
+DEFINE_KIND(check_summary, MonattCheckSummaryPayload)
+DEFINE_KIND(check_finding, MonattCheckFindingPayload)
 DEFINE_KIND(boot_item, MonattBootItemPayload)
 DEFINE_KIND(report, MonattReportPayload)
 
@@ -76,6 +78,28 @@ static MonattFindingPayload finding = {.sub_check = MONATT_SUBCHECK_HIDDEN_TASK,
                                        .scans = 3,
                                        .command = "kworker/0:1",
                                        .text = "not in the task list"};
+static MonattCheckSummaryPayload check = {.check = MONATT_SUBCHECK_NETFILTER,
+                                          .reason = MONATT_REASON_BUDGET,
+                                          .passes = 3,
+                                          .findings = 2,
+                                          .degraded = 1,
+                                          .unsettled = 4,
+                                          .counter_count = 2,
+                                          .counters = {{"hooks", 12}, {"netns", 1}},
+                                          .has_digest = true,
+                                          .digest = {[31] = 5},
+                                          .text = "out of steps"};
+static MonattCheckFindingPayload hook = {.check = MONATT_SUBCHECK_NETFILTER,
+                                         .severity = MONATT_SEVERITY_DEGRADED,
+                                         .sightings = 3,
+                                         .address = 0xffffffffc0123000,
+                                         .pid = 7,
+                                         .start_ns = 12345,
+                                         .object = "ipv4 PRE_ROUTING",
+                                         .expected = "in the kernel",
+                                         .observed = "0xffffffffc0123000",
+                                         .owner = "",
+                                         .text = "a hook that nobody owns"};
 static MonattBootItemPayload kernel = {.kind = MONATT_BOOT_KERNEL,
                                        .size = 8204416,
                                        .sha256 = {1},
@@ -104,6 +128,11 @@ static const Kind kinds[] = {
      sizeof(machine), 2 + 8 + 32 + 48 + 2},
     {"report", MONATT_RECORD_REPORT, encode_report, decode_report, &report, sizeof(report),
      32 + 32 + 4 + 4 + 2 + 3 * 17},
+    {"check-summary", MONATT_RECORD_CHECK_SUMMARY, encode_check_summary, decode_check_summary,
+     &check, sizeof(check), 2 + 5 * 4 + 1 + (2 + 5 + 8) + (2 + 5 + 8) + 1 + 32 + 2 + 12},
+    {"check-finding", MONATT_RECORD_CHECK_FINDING, encode_check_finding, decode_check_finding,
+     &hook, sizeof(hook),
+     2 + 1 + 4 + 8 + 4 + 8 + (2 + 16) + (2 + 13) + (2 + 18) + (2 + 0) + (2 + 23)},
 };
 
 static size_t encode(const Kind *kind, uint8_t buffer[MONATT_CONTENT_MAXIMUM])
@@ -189,7 +218,7 @@ static MonattErrorCode with(size_t kind, size_t offset, const char *bytes, size_
 
 #define WITH(kind, offset, text) with(kind, offset, text, sizeof(text) - 1)
 
-enum { LOCKS, SYSCALLS, SUMMARY, FINDING, KERNEL, MACHINE, REPORT };
+enum { LOCKS, SYSCALLS, SUMMARY, FINDING, KERNEL, MACHINE, REPORT, CHECK, HOOK };
 
 static void test_refuses_fields(void)
 {
@@ -234,6 +263,89 @@ static void test_refuses_fields(void)
     g_assert_cmpint(WITH(REPORT, 74, "\x14"), ==, MONATT_ERROR_FORMAT);  /* falls */
     g_assert_cmpint(WITH(REPORT, 109, "\0\0\0\0\0\0\0\2"), ==, MONATT_ERROR_NONE);
     g_assert_cmpint(WITH(REPORT, 109, "\0\0\0\0\0\0\0\3"), ==, MONATT_ERROR_FORMAT);
+}
+
+static void test_refuses_check_fields(void)
+{
+    /* summary: degraded at 14, counters at 22, the first name at 25, the second at 40, digest
+     * mark at 53, its reason at 86 */
+    g_assert_cmpint(WITH(CHECK, 14, "\0\0\0\2"), ==, MONATT_ERROR_NONE);
+    g_assert_cmpint(WITH(CHECK, 14, "\0\0\0\3"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(CHECK, 22, "\x11"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(CHECK, 23, "\0\x19"), ==, MONATT_ERROR_FORMAT); /* name of 25 */
+    g_assert_cmpint(WITH(CHECK, 40, "hooks"), ==, MONATT_ERROR_FORMAT);  /* twice */
+    g_assert_cmpint(WITH(CHECK, 40, "hookz"), ==, MONATT_ERROR_NONE);
+    g_assert_cmpint(WITH(CHECK, 53, "\2"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(CHECK, 53, "\0"), ==, MONATT_ERROR_FORMAT); /* the digest is left over */
+    g_assert_cmpint(WITH(CHECK, 88, "\n"), ==, MONATT_ERROR_FORMAT);
+    /* finding: severity at 2, object at 27 */
+    g_assert_cmpint(WITH(HOOK, 2, "\1"), ==, MONATT_ERROR_NONE);
+    g_assert_cmpint(WITH(HOOK, 2, "\0"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(HOOK, 2, "\3"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(HOOK, 27, "\0\x41"), ==, MONATT_ERROR_FORMAT);
+    g_assert_cmpint(WITH(HOOK, 29, "\x1b"), ==, MONATT_ERROR_FORMAT);
+}
+
+/* The largest of both must fit; what could not be read again is not written. */
+static void test_check_limits(void)
+{
+    uint8_t buffer[MONATT_CONTENT_MAXIMUM];
+    MonattCheckSummaryPayload large = check;
+    MonattCheckFindingPayload found = hook;
+    Kind kind = kinds[CHECK];
+    MonattWriter w;
+    size_t size;
+    large.counter_count = MONATT_CHECK_COUNTERS;
+    for (size_t i = 0; i < MONATT_CHECK_COUNTERS; i++) {
+        memset(large.counters[i].name, 'a' + (int)i, MONATT_CHECK_COUNTER_TEXT);
+    }
+    memset(large.text, 'x', MONATT_TEXT_MAXIMUM);
+    kind.sample = &large;
+    size = encode(&kind, buffer);
+    g_assert_cmpuint(size, <=, MONATT_CONTENT_MAXIMUM - MONATT_RECORD_HEADER_SIZE);
+    g_assert_cmpint(decode(&kind, kind.type, buffer, size, &large), ==, MONATT_ERROR_NONE);
+    large.counters[3] = large.counters[2];
+    monatt_writer_init(&w, buffer, sizeof(buffer));
+    monatt_check_summary_encode(&w, &large);
+    g_assert_false(monatt_writer_finish(&w, "summary", &size, NULL));
+    large = check;
+    large.degraded = large.findings + 1;
+    monatt_writer_init(&w, buffer, sizeof(buffer));
+    monatt_check_summary_encode(&w, &large);
+    g_assert_false(monatt_writer_finish(&w, "summary", &size, NULL));
+
+    memset(found.object, 'o', sizeof(found.object)); /* not terminated, as the others */
+    memset(found.expected, 'e', sizeof(found.expected));
+    memset(found.observed, 'v', sizeof(found.observed));
+    memset(found.owner, 'w', sizeof(found.owner));
+    memset(found.text, 't', sizeof(found.text));
+    kind = kinds[HOOK];
+    kind.sample = &found;
+    size = encode(&kind, buffer);
+    g_assert_cmpuint(size, <=, MONATT_CONTENT_MAXIMUM - MONATT_RECORD_HEADER_SIZE);
+    g_assert_cmpint(decode(&kind, kind.type, buffer, size, &found), ==, MONATT_ERROR_NONE);
+    g_assert_cmpuint(strlen(found.object), ==, MONATT_CHECK_OBJECT_TEXT);
+    found.severity = 0;
+    monatt_writer_init(&w, buffer, sizeof(buffer));
+    monatt_check_finding_encode(&w, &found);
+    g_assert_false(monatt_writer_finish(&w, "finding", &size, NULL));
+}
+
+static void test_check_identity(void)
+{
+    MonattCheckFindingPayload other = hook;
+    g_assert_true(monatt_check_finding_is_same(&hook, &other));
+    other.observed[0] = 'x';
+    other.severity = MONATT_SEVERITY_COMPROMISED;
+    g_assert_true(monatt_check_finding_is_same(&hook, &other));
+    other.object[0] = 'x';
+    g_assert_false(monatt_check_finding_is_same(&hook, &other));
+    other = hook;
+    other.pid++;
+    g_assert_false(monatt_check_finding_is_same(&hook, &other));
+    g_assert_cmpuint(monatt_check_by_name("netfilter"), ==, MONATT_SUBCHECK_NETFILTER);
+    g_assert_cmpuint(monatt_check_by_name("no-such"), ==, 0);
+    g_assert_cmpstr(monatt_check_name(0xffff), ==, "unknown-check");
 }
 
 /* The largest of each kind must fit into a record, and one more must not be written. */
@@ -334,6 +446,9 @@ int main(int argc, char **argv)
     g_test_add_func("/record-payloads/refuses-cut", test_refuses_cut);
     g_test_add_func("/record-payloads/refuses-other-types", test_refuses_other_types);
     g_test_add_func("/record-payloads/refuses-fields", test_refuses_fields);
+    g_test_add_func("/record-payloads/refuses-check-fields", test_refuses_check_fields);
+    g_test_add_func("/record-payloads/check-limits", test_check_limits);
+    g_test_add_func("/record-payloads/check-identity", test_check_identity);
     g_test_add_func("/record-payloads/limits", test_limits);
     g_test_add_func("/record-payloads/foreign-text", test_foreign_text);
     g_test_add_func("/record-payloads/names", test_names);

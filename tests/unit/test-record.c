@@ -148,6 +148,8 @@ static void test_types(void)
         {MONATT_RECORD_LOCKS, "locks"},
         {MONATT_RECORD_SYSCALLS, "syscalls"},
         {MONATT_RECORD_FINDING, "finding"},
+        {MONATT_RECORD_CHECK_SUMMARY, "check-summary"},
+        {MONATT_RECORD_CHECK_FINDING, "check-finding"},
         {MONATT_RECORD_TASKS_SUMMARY, "tasks-summary"},
         {MONATT_RECORD_MACHINE, "machine"},
         {MONATT_RECORD_BOOT_ITEM, "boot-item"},

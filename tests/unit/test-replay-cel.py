@@ -76,10 +76,10 @@ def main():
         short = renumber(short, module)
         logs = [b"", log, short, *broken(short)]
         cut = []
-        for name in ("seed-1", "seed-2", "seed-3"):
+        for name in ("seed-1", "seed-2", "seed-3", "seed-4"):
             with open(os.path.join(SEGMENTS, name), "rb") as file:
                 cut.append(file.read())
-        tap.ok(all(ours(module, one) != "refused" for one in cut), "three logs with a checkpoint")
+        tap.ok(all(ours(module, one) != "refused" for one in cut), "four logs with a checkpoint")
         logs += [one for whole in cut for one in (whole, *broken(whole, 13))]
         answers = subprocess.run([MANY], input=b"".join(struct.pack(">I", len(one)) + one
                                                         for one in logs),

@@ -11,36 +11,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 #define CHECKS_MAXIMUM 64 /* bits of a set of checks */
-#define CHECK_COUNTERS 16
-#define CHECK_COUNTER_NAME 25
-#define CHECK_OBJECT_SIZE 65
-#define CHECK_VALUE_SIZE 97
+#define CHECK_COUNTERS MONATT_CHECK_COUNTERS
+#define CHECK_COUNTER_NAME (MONATT_CHECK_COUNTER_TEXT + 1)
+#define CHECK_OBJECT_SIZE (MONATT_CHECK_OBJECT_TEXT + 1)
+#define CHECK_VALUE_SIZE (MONATT_CHECK_VALUE_TEXT + 1)
 #define CHECK_TEXT_SIZE (MONATT_TEXT_MAXIMUM + 1)
 #define CHECK_FINDINGS 128   /* of a report; more are counted */
 #define CHECK_SIGHTINGS 1024 /* of one pass of one check; more are counted */
 
 typedef enum CheckSeverity {
-    CHECK_COMPROMISED = 1,
-    CHECK_DEGRADED = 2, /* an attack is possible and unproven, or a bound of the policy broken */
+    CHECK_COMPROMISED = MONATT_SEVERITY_COMPROMISED,
+    CHECK_DEGRADED = MONATT_SEVERITY_DEGRADED,
 } CheckSeverity;
 
-/* Identity is check, address, pid, start_ns and object: they must be the same at each look. */
-typedef struct CheckFinding {
-    uint16_t check;
-    uint8_t severity; /* CheckSeverity */
-    uint32_t sightings;
-    uint64_t address; /* guest-virtual; 0: it has none */
-    uint32_t pid;     /* 0: no process's */
-    uint64_t start_ns;
-    char object[CHECK_OBJECT_SIZE];  /* what: "module 'x'", "x64_sys_call+0x1c" */
-    char expected[CHECK_VALUE_SIZE]; /* by the reference or the other views */
-    char observed[CHECK_VALUE_SIZE];
-    char owner[CHECK_OBJECT_SIZE]; /* by whom: a module, a program, a process; "" not known */
-    char text[CHECK_TEXT_SIZE];    /* why it is a finding, in a sentence */
-} CheckFinding;
+/* As it goes into its record.  Identity is check, address, pid, start_ns and object: they must be
+ * the same at each look (monatt_check_finding_is_same()). */
+typedef MonattCheckFindingPayload CheckFinding;
 
 typedef struct CheckResult {
     uint16_t check;

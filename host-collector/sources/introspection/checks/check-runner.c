@@ -73,12 +73,6 @@ void check_runner_free(CheckRunner *runner)
     }
 }
 
-static bool is_same(const CheckFinding *a, const CheckFinding *b)
-{
-    return a->check == b->check && a->address == b->address && a->pid == b->pid &&
-           a->start_ns == b->start_ns && strcmp(a->object, b->object) == 0;
-}
-
 static Table *table_of(Table *tables, const Check *check)
 {
     for (size_t i = 0; tables && check->table && table_forms[i].name; i++) {
@@ -115,7 +109,7 @@ static void run_check(CheckRunner *runner, size_t index, CheckContext *context, 
 static Candidate *find_candidate(CheckRunner *runner, const CheckFinding *finding)
 {
     for (uint32_t i = 0; i < runner->candidate_count; i++) {
-        if (is_same(&runner->candidates[i].finding, finding)) {
+        if (monatt_check_finding_is_same(&runner->candidates[i].finding, finding)) {
             return &runner->candidates[i];
         }
     }
