@@ -7,7 +7,9 @@
 
 #include "host-collector/sources/introspection/checks/check.h"
 
+extern const Check check_kernel_origin;
 extern const Check check_kernel_text;
+extern const Check check_kernel_rodata;
 extern const Check check_interrupt_table;
 extern const Check check_strings;
 extern const Check check_kprobes;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 const Check *const check_table[] = {
-    &check_kernel_text, &check_interrupt_table, &check_strings, &check_kprobes,
+    &check_kernel_origin,
+    &check_kernel_text,
+    &check_kernel_rodata, &check_interrupt_table, &check_strings, &check_kprobes,
     &check_netfilter,   &check_task_list,       NULL,
 };
 
