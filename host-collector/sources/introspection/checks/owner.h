@@ -51,4 +51,14 @@ void owners_find(const Owners *owners, uint64_t address, Owner *ret_owner);
 const char *owners_missing(const Owners *owners);
 const char *owner_kind_name(OwnerKind kind); /* "module", "BPF program" … */
 
+/* Whoever has a byte of the page at address (which is aligned), free space of a pack of BPF
+ * programs too; *ret_end: up to where that, or the lack of an owner, goes on (page aligned). */
+void owners_find_page(const Owners *owners, uint64_t address, Owner *ret_owner, uint64_t *ret_end);
+/* Whether address lies in a pack's or the cache's space that no program has: it holds traps only.
+ */
+bool owners_is_free_space(const Owners *owners, uint64_t address);
+/* What the map was made of; valid as long as owners. */
+const struct ModuleList *owners_modules(const Owners *owners);
+const struct VmapAreas *owners_areas(const Owners *owners);
+
 #endif
