@@ -3,13 +3,16 @@
  * introspect.c - times what introspection does with a RAM file, for tasks of bench/run
  *
  *   introspect --file RAM [--low BYTES] [--image KERNEL] [--rounds N] [--note FILE]
+ *   introspect --file RAM [--image KERNEL] --watch SECONDS
  *
  * One JSON object: microseconds of CPU time of each round.  --note writes the VMCOREINFO that was
- * found, for a peer that needs it.  In this process, without the worker's sandbox.
+ * found, for a peer that needs it.  --watch looks at a live guest once a second.  In this process,
+ * without the worker's sandbox.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +27,7 @@
 #define ABOVE_HOLE (4ull << 30)
 #define ROUNDS_MAXIMUM 100000ul
 #define LIST_STEPS 1000000u
+#define TEXT_MAXIMUM (64u * 1024 * 1024)
 
 typedef struct Bench {
     const char *file;
@@ -31,6 +35,7 @@ typedef struct Bench {
     const char *note;
     unsigned long low;
     unsigned long rounds;
+    unsigned long watch_s;
     GuestMemory memory;
     GuestKernel kernel;
     TaskScan scan;
@@ -149,6 +154,51 @@ static bool time_tasks(Bench *bench, MonattError *err)
     return true;
 }
 
+/* What the simplest check of kernel text costs: one hash of it. */
+static void time_hash(Bench *bench)
+{
+    static uint8_t text[TEXT_MAXIMUM];
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    uint64_t begin, end;
+
+    printf("], \"hash\": [");
+    if (!guest_kernel_symbol(&bench->kernel, "_stext", &begin) ||
+        !guest_kernel_symbol(&bench->kernel, "_etext", &end) || end - begin > TEXT_MAXIMUM) {
+        return;
+    }
+    for (unsigned long i = 0; i < bench->rounds; i++) {
+        double start = cpu_us();
+        struct sha256_ctx hash;
+        if (!address_space_read(&bench->kernel.space, begin, text, end - begin)) {
+            return;
+        }
+        sha256_init(&hash);
+        sha256_update(&hash, end - begin, text);
+        sha256_digest(&hash, sizeof(digest), digest);
+        printf("%s%.1f", i ? ", " : "", cpu_us() - start);
+    }
+}
+
+/* As the collector would: a pass of everything each second. */
+static bool watch(Bench *bench, MonattError *err)
+{
+    CheckRunner *runner = check_runner_new();
+    uint32_t sightings;
+
+    if (!runner || !guest_kernel_find(&bench->kernel, &bench->memory, err)) {
+        check_runner_free(runner);
+        return false;
+    }
+    for (unsigned long i = 0; i < bench->watch_s; i++) {
+        task_scan_run(&bench->scan, &bench->kernel);
+        check_runner_pass(runner, &bench->kernel, &bench->inputs, UINT64_MAX, &bench->report,
+                          &sightings);
+        sleep(1);
+    }
+    check_runner_free(runner);
+    return true;
+}
+
 static bool time_passes(Bench *bench, MonattError *err)
 {
     CheckRunner *runner = check_runner_new();
@@ -161,10 +211,12 @@ static bool time_passes(Bench *bench, MonattError *err)
     printf("], \"pass\": [");
     for (unsigned long i = 0; i < bench->rounds + 1; i++) { /* the first one is cold */
         double begin = cpu_us();
+        task_scan_run(&bench->scan, &bench->kernel);
         check_runner_pass(runner, &bench->kernel, &bench->inputs, UINT64_MAX, &bench->report,
                           &sightings);
         printf("%s%.1f", i ? ", " : "", cpu_us() - begin);
     }
+    time_hash(bench);
     printf("], \"sightings\": %u, \"checks\": {", sightings);
     for (size_t i = 0; i < bench->report.result_count; i++) {
         const CheckResult *result = &bench->report.results[i];
@@ -181,6 +233,12 @@ static bool time_passes(Bench *bench, MonattError *err)
     return true;
 }
 
+static bool time_all(Bench *bench, MonattError *err)
+{
+    return time_attach(bench, err) && (!bench->note || write_note(bench, err)) &&
+           time_tasks(bench, err) && time_passes(bench, err);
+}
+
 static bool number(const char *text, unsigned long *ret_value)
 {
     char *end;
@@ -192,9 +250,13 @@ static bool number(const char *text, unsigned long *ret_value)
 static bool parse(int argc, char **argv, Bench *bench)
 {
     static const struct option names[] = {
-        {"file", required_argument, NULL, 'f'},  {"low", required_argument, NULL, 'l'},
-        {"image", required_argument, NULL, 'i'}, {"rounds", required_argument, NULL, 'n'},
-        {"note", required_argument, NULL, 'o'},  {NULL, 0, NULL, 0},
+        {"file", required_argument, NULL, 'f'},
+        {"low", required_argument, NULL, 'l'},
+        {"image", required_argument, NULL, 'i'},
+        {"rounds", required_argument, NULL, 'n'},
+        {"note", required_argument, NULL, 'o'},
+        {"watch", required_argument, NULL, 'w'},
+        {NULL, 0, NULL, 0},
     };
     bool good = true;
     int option;
@@ -209,6 +271,9 @@ static bool parse(int argc, char **argv, Bench *bench)
             break;
         case 'o':
             bench->note = optarg;
+            break;
+        case 'w':
+            good = good && number(optarg, &bench->watch_s);
             break;
         case 'l':
             good = good && number(optarg, &bench->low);
@@ -236,9 +301,8 @@ int main(int argc, char **argv)
         return MONATT_EXIT_USAGE;
     }
     if (!open_memory(&bench, &err) || (bench.image && !map_image(&bench, &err)) ||
-        !task_scan_init(&bench.scan, &err) || !time_attach(&bench, &err) ||
-        (bench.note && !write_note(&bench, &err)) || !time_tasks(&bench, &err) ||
-        !time_passes(&bench, &err)) {
+        !task_scan_init(&bench.scan, &err) ||
+        !(bench.watch_s > 0 ? watch(&bench, &err) : time_all(&bench, &err))) {
         monatt_log_failure(&err);
         return monatt_error_exit_code(err.code);
     }
