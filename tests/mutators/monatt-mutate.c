@@ -4,12 +4,14 @@
  *
  *   monatt-mutate --memory FILE hide PID --from list|list+idr|idr
  *   monatt-mutate --memory FILE unhide PID
+ *   monatt-mutate --memory FILE unlink|relink STRUCTURE MEMBER ADDRESS
  *   monatt-mutate --qemu PID …       the memory backend of that QEMU
  *
  * Writes what a rootkit inside would write: it unlinks the task_struct from init_task.tasks and
- * empties its slot in the IDR of PIDs.  It takes no lock of the guest, so stop the guest first
- * (QMP "stop") or keep it idle.  Guests of one region at guest-physical 0 (up to 2 GiB on q35).
- * A test tool: it needs write access to the memory backend, which only root and QEMU have.
+ * empties its slot in the IDR of PIDs; or takes the node MEMBER of the structure at ADDRESS out of
+ * its list of any kind, and puts it back where it was.  It takes no lock of the guest, so stop the
+ * guest first (QMP "stop") or keep it idle.  Guests of one region at guest-physical 0 (up to 2 GiB
+ * on q35). A test tool: it needs write access to the memory backend, which only root and QEMU have.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -197,6 +199,25 @@ static bool unhide(Mutation *mutation, const GuestTask *task, MonattError *err)
              write_u64(mutation, slot, pid, err)));
 }
 
+/* A list_head, hlist_node or hlist_nulls_node: its own links stay, so that it can be put back. */
+static bool move_node(Mutation *mutation, const char *structure, const char *member,
+                      uint64_t address, bool back, MonattError *err)
+{
+    uint64_t next, previous, node;
+    uint32_t offset;
+
+    if (!guest_kernel_member(&mutation->kernel, structure, member, &offset)) {
+        return monatt_error_set(err, MONATT_ERROR_MISSING, "guest kernel: no %s.%s", structure,
+                                member);
+    }
+    node = address + offset;
+    if (!read_u64(mutation, node, &next, err) || !read_u64(mutation, node + 8, &previous, err) ||
+        !write_u64(mutation, previous, back ? node : next, err)) {
+        return false;
+    }
+    return next == 0 || (next & 1) || write_u64(mutation, next + 8, back ? node : previous, err);
+}
+
 static bool number(const char *text, unsigned long *ret_value)
 {
     char *end;
@@ -221,6 +242,19 @@ static bool from_word(const char *word, unsigned *ret_from)
     return false;
 }
 
+static bool run_node(Mutation *mutation, char **words, MonattError *err)
+{
+    char *end;
+    uint64_t address = strtoull(words[3], &end, 16);
+
+    if (*end != '\0' ||
+        !move_node(mutation, words[1], words[2], address, words[0][0] == 'r', err)) {
+        return false;
+    }
+    printf("{\"address\": \"%#lx\"}\n", (unsigned long)address);
+    return true;
+}
+
 static bool run(int argc, char **argv, MonattError *err)
 {
     static Mutation mutation;
@@ -231,19 +265,25 @@ static bool run(int argc, char **argv, MonattError *err)
     unsigned from = 0;
     bool hiding = argc == 7 && strcmp(argv[3], "hide") == 0 && strcmp(argv[5], "--from") == 0 &&
                   from_word(argv[6], &from);
+    bool node = argc == 7 && (strcmp(argv[3], "unlink") == 0 || strcmp(argv[3], "relink") == 0);
     bool qemu = argc > 2 && strcmp(argv[1], "--qemu") == 0;
 
-    if (!(hiding || (argc == 5 && strcmp(argv[3], "unhide") == 0)) || !number(argv[4], &pid) ||
+    if (!(node ||
+          ((hiding || (argc == 5 && strcmp(argv[3], "unhide") == 0)) && number(argv[4], &pid))) ||
         !(qemu || strcmp(argv[1], "--memory") == 0)) {
         return monatt_error_set(err, MONATT_ERROR_USAGE,
                                 "monatt-mutate --memory FILE|--qemu PID hide PID --from "
-                                "list|idr|list+idr | unhide PID");
+                                "list|idr|list+idr | unhide PID | unlink|relink STRUCTURE MEMBER "
+                                "ADDRESS");
     }
     if (qemu) {
         if (!number(path, &value) || !find_backend(value, backend, sizeof(backend), err)) {
             return false;
         }
         path = backend;
+    }
+    if (node) {
+        return open_memory(&mutation, path, err) && run_node(&mutation, &argv[3], err);
     }
     if (!open_memory(&mutation, path, err) || !(task = find_task(&mutation, (uint32_t)pid, err)) ||
         !(hiding ? hide(&mutation, task, from, err) : unhide(&mutation, task, err))) {

@@ -14,6 +14,7 @@ extern const Check check_interrupt_table;
 extern const Check check_strings;
 extern const Check check_kprobes;
 extern const Check check_netfilter;
+extern const Check check_sockets;
 extern const Check check_task_list;
 
 #endif

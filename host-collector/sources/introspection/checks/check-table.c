@@ -6,12 +6,21 @@
 
 #include <string.h>
 
+/* One a line, so that two changes do not meet. */
+/* clang-format off */
 const Check *const check_table[] = {
     &check_kernel_origin,
     &check_kernel_text,
-    &check_kernel_rodata, &check_interrupt_table, &check_strings, &check_kprobes,
-    &check_netfilter,   &check_task_list,       NULL,
+    &check_kernel_rodata,
+    &check_interrupt_table,
+    &check_strings,
+    &check_kprobes,
+    &check_netfilter,
+    &check_sockets,
+    &check_task_list,
+    NULL,
 };
+/* clang-format on */
 
 const Check *check_by_id(uint16_t id)
 {

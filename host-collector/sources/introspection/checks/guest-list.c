@@ -16,7 +16,7 @@ static bool is_end(const GuestListWalk *walk, uint64_t node)
     if (walk->kind == GUEST_LIST_RING) {
         return node == walk->head;
     }
-    return walk->kind == GUEST_LIST_CHAIN ? node == 0 : (node & 1) != 0;
+    return node == 0 || (walk->kind == GUEST_LIST_NULLS && (node & 1) != 0);
 }
 
 bool guest_list_next(GuestListWalk *walk, uint64_t *ret_node)

@@ -15,7 +15,7 @@
 typedef enum GuestListKind {
     GUEST_LIST_RING,  /* struct list_head: ends where it began */
     GUEST_LIST_CHAIN, /* struct hlist_head: ends with NULL */
-    GUEST_LIST_NULLS, /* struct hlist_nulls_head: ends with an odd value */
+    GUEST_LIST_NULLS, /* struct hlist_nulls_head: ends with an odd value; or as a chain does */
 } GuestListKind;
 
 typedef struct GuestListWalk {

@@ -53,12 +53,14 @@ static bool step_up(PathMaker *maker, uint64_t *entry, uint64_t *mount, bool *at
         !address_space_u64(space, *entry + layout->entry_parent, &parent)) {
         return false;
     }
-    if (*entry != root && *entry != parent) {
+    if (*entry != root) {
         if (!read_name(maker, *entry, name)) {
             return false;
         }
         prepend(maker, name);
         prepend(maker, "/");
+        /* A file that never had a place, as memfd_create() makes them, is its own parent. */
+        *at_root = *entry == parent;
         *entry = parent;
         return true;
     }
