@@ -12,6 +12,7 @@ extern const Check check_kernel_text;
 extern const Check check_kernel_rodata;
 extern const Check check_interrupt_table;
 extern const Check check_strings;
+extern const Check check_bpf;
 extern const Check check_kprobes;
 extern const Check check_netfilter;
 extern const Check check_sockets;

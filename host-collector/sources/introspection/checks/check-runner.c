@@ -73,16 +73,6 @@ void check_runner_free(CheckRunner *runner)
     }
 }
 
-static Table *table_of(Table *tables, const Check *check)
-{
-    for (size_t i = 0; tables && check->table && table_forms[i].name; i++) {
-        if (strcmp(table_forms[i].name, check->table) == 0) {
-            return &tables[i];
-        }
-    }
-    return NULL;
-}
-
 static void run_check(CheckRunner *runner, size_t index, CheckContext *context, CheckResult *result)
 {
     const Check *check = check_table[index];
@@ -297,7 +287,9 @@ static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInpu
             snprintf(result->text, sizeof(result->text), "out of memory");
             continue;
         }
-        context.table = table_of(tables, check_table[i]);
+        context.tables = tables;
+        context.table =
+            check_table[i]->table ? check_table_named(&context, check_table[i]->table) : NULL;
         run_check(runner, i, &context, result);
         collect(runner, i);
     }

@@ -131,6 +131,16 @@ void check_owner_text(const Owner *owner, char ret[CHECK_OBJECT_SIZE])
     }
 }
 
+Table *check_table_named(const CheckContext *context, const char *name)
+{
+    for (size_t i = 0; context->tables && table_forms[i].name; i++) {
+        if (strcmp(table_forms[i].name, name) == 0) {
+            return &context->tables[i];
+        }
+    }
+    return NULL;
+}
+
 bool check_step(CheckContext *context)
 {
     if (walk_budget_take(&context->budget, 1)) {

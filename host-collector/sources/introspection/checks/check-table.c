@@ -14,6 +14,7 @@ const Check *const check_table[] = {
     &check_kernel_rodata,
     &check_interrupt_table,
     &check_strings,
+    &check_bpf,
     &check_kprobes,
     &check_netfilter,
     &check_sockets,

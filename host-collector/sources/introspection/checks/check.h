@@ -57,8 +57,9 @@ typedef struct CheckContext {
     const Owners *owners;      /* of this pass; NULL only while owners are read */
     CheckTasks *tasks;         /* of this pass (check-tasks.h) */
     WalkBudget budget;
-    void **state; /* the check's own between passes over one boot; *state is NULL at first */
-    Table *table; /* where rows for people go; NULL: nobody wants them */
+    void **state;  /* the check's own between passes over one boot; *state is NULL at first */
+    Table *table;  /* where rows for people go; NULL: nobody wants them */
+    Table *tables; /* one for each of table_forms, or NULL: see check_table_named() */
     CheckResult *result;
     CheckSightings *sightings;
 } CheckContext;
@@ -101,6 +102,8 @@ void check_found(CheckContext *context, CheckSeverity severity, uint64_t address
 void check_name_address(CheckContext *context, uint64_t address, char ret[CHECK_OBJECT_SIZE]);
 /* "[name]" of a module, else the kind and the name. */
 void check_owner_text(const Owner *owner, char ret[CHECK_OBJECT_SIZE]);
+/* Another table than the check's own; NULL: nobody wants it. */
+Table *check_table_named(const CheckContext *context, const char *name);
 /* False, and reason BUDGET: the walk is over. */
 bool check_step(CheckContext *context) MONATT_MUST_CHECK;
 
