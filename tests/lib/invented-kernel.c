@@ -22,9 +22,12 @@
 #define TYPES_MAXIMUM 0x40000u
 #define FIRST 0x80000u /* allocations begin here */
 #define INTEGERS 4u    /* types 1 to 4: u8, u16, u32, u64 */
+#define FUNCTION 6u    /* a pointer to type 5, a function's prototype; arrays come after it */
 #define KIND_INTEGER 1u
 #define KIND_ARRAY 3u
 #define KIND_STRUCT 4u
+#define KIND_POINTER 2u
+#define KIND_PROTOTYPE 13u
 
 static void put(InventedKernel *invented, uint64_t physical, uint64_t value, size_t size)
 {
@@ -176,17 +179,20 @@ static uint32_t put_string(TypeMaker *maker, const char *text)
     return at;
 }
 
-/* Integers are types 1 to 4, then come arrays in the rows' order, then structs. */
+/* Integers are types 1 to 4, then come functions, arrays in the rows' order, then structs. */
 static uint32_t type_of(const TypeMaker *maker, size_t row, uint32_t arrays)
 {
     static const char *const integers[] = {"u8", "u16", "u32", "u64"};
     const char *type = maker->rows[row].type ? maker->rows[row].type : "u64";
-    uint32_t number = INTEGERS + 1;
+    uint32_t number = FUNCTION + 1;
 
     for (uint32_t i = 0; i < INTEGERS; i++) {
         if (strcmp(type, integers[i]) == 0) {
             return i + 1;
         }
+    }
+    if (strcmp(type, "function") == 0) {
+        return FUNCTION;
     }
     if (strchr(type, '[')) {
         for (size_t i = 0; i < row; i++) {
@@ -233,6 +239,12 @@ static void put_types(TypeMaker *maker)
         put_word(maker, size);
         put_word(maker, size * 8);
     }
+    put_word(maker, 0);
+    put_word(maker, KIND_PROTOTYPE << 24);
+    put_word(maker, 0); /* returns nothing */
+    put_word(maker, 0);
+    put_word(maker, KIND_POINTER << 24);
+    put_word(maker, FUNCTION - 1);
     put_arrays(maker, &arrays);
     for (size_t i = 0; i < maker->count; i++) {
         const InventedRow *row = &maker->rows[i];

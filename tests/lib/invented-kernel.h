@@ -23,7 +23,9 @@ typedef struct InventedRow {
     const char *structure;
     const char *member;
     uint32_t offset;
-    const char *type; /* NULL or "u64", "u32", "u16", "u8"; "u64[5]"; else the struct it is */
+    /* NULL or "u64", "u32", "u16", "u8"; "u64[5]"; "function" (a pointer to one); else the struct
+     * it is */
+    const char *type;
 } InventedRow;
 
 typedef struct InventedKernel {

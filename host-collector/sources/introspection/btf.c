@@ -484,6 +484,89 @@ uint32_t btf_find_size(const Btf *btf, const char *structure)
     return size;
 }
 
+typedef struct FunctionSearch {
+    BtfFunction *found;
+    size_t count;
+    size_t capacity;
+    uint32_t steps;
+} FunctionSearch;
+
+static bool is_function_pointer(const Btf *btf, uint32_t type)
+{
+    MonattReader r;
+    TypeHead head;
+
+    if (!to_plain(btf, &type, &r, &head) || head.kind != KIND_PTR) {
+        return false;
+    }
+    type = head.size_or_type;
+    return to_plain(btf, &type, &r, &head) && head.kind == KIND_FUNC_PROTO;
+}
+
+static void add_function(FunctionSearch *search, uint32_t offset, const char *name)
+{
+    for (size_t i = 0; i < search->count; i++) {
+        if (search->found[i].offset == offset) {
+            return;
+        }
+    }
+    if (search->count < search->capacity) {
+        BtfFunction *function = &search->found[search->count++];
+        size_t length = strnlen(name, sizeof(function->name) - 1);
+        *function = (BtfFunction){.offset = offset};
+        memcpy(function->name, name, length);
+    }
+}
+
+static void search_functions(const Btf *btf, uint32_t type, uint32_t base, int depth,
+                             FunctionSearch *search)
+{
+    MonattReader r;
+    TypeHead head;
+
+    if (depth > DEPTH_MAXIMUM || !to_plain(btf, &type, &r, &head) ||
+        (head.kind != KIND_STRUCT && head.kind != KIND_UNION)) {
+        return;
+    }
+    for (uint32_t i = 0; i < head.members && search->steps > 0; i++) {
+        uint32_t name, member, bits, offset;
+
+        search->steps--;
+        if (!monatt_reader_u32_le(&r, &name) || !monatt_reader_u32_le(&r, &member) ||
+            !monatt_reader_u32_le(&r, &bits)) {
+            return;
+        }
+        offset = (head.bit_fields ? bits & 0xffffff : bits) / 8;
+        if (__builtin_add_overflow(offset, base, &offset)) {
+            return;
+        }
+        if (is_function_pointer(btf, member)) {
+            add_function(search, offset, string_at(btf, name));
+        } else {
+            search_functions(btf, member, offset, depth + 1, search);
+        }
+    }
+}
+
+size_t btf_find_functions(const Btf *btf, const char *structure, BtfFunction *ret_functions,
+                          size_t capacity)
+{
+    FunctionSearch search = {
+        .found = ret_functions, .capacity = capacity, .steps = STEPS_MAXIMUM / 10};
+    uint32_t slot, type;
+
+    if (!btf->slots) {
+        return 0;
+    }
+    slot = first_slot(btf, structure);
+    for (int i = 0;
+         i < NAMESAKES_MAXIMUM && search.count == 0 && next_namesake(btf, structure, &slot, &type);
+         i++) {
+        search_functions(btf, type, 0, 0, &search);
+    }
+    return search.count;
+}
+
 bool btf_find_enumerator(const Btf *btf, const char *name, int64_t *ret_value)
 {
     for (uint32_t type = 1; type <= btf->count; type++) {

@@ -55,6 +55,16 @@ uint32_t btf_type_size(const Btf *btf, uint32_t type);
 /* Elements and bytes of each of an array; false when the type is none. */
 bool btf_type_array(const Btf *btf, uint32_t type, uint32_t *ret_elements,
                     uint32_t *ret_element_size) MONATT_MUST_CHECK;
+/* Where a struct has a pointer to a function, embedded structs and unions included; several of one
+ * offset (a union's) come once, by the first name. */
+#define BTF_FUNCTION_NAME 32
+typedef struct BtfFunction {
+    uint32_t offset;              /* bytes from the start of the named struct */
+    char name[BTF_FUNCTION_NAME]; /* the member's own, cut; not printable when the guest says so */
+} BtfFunction;
+/* How many there are, at most capacity; 0 also when there is no such struct. */
+size_t btf_find_functions(const Btf *btf, const char *structure, BtfFunction *ret_functions,
+                          size_t capacity);
 /* The value of an enumerator; looks through all enums (some milliseconds). */
 bool btf_find_enumerator(const Btf *btf, const char *name, int64_t *ret_value) MONATT_MUST_CHECK;
 

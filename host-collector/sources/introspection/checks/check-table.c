@@ -13,6 +13,7 @@ const Check *const check_table[] = {
     &check_kernel_text,
     &check_kernel_rodata,
     &check_interrupt_table,
+    &check_function_pointers,
     &check_strings,
     &check_bpf,
     &check_kprobes,
