@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * campaign.c - counts how many placed attacks the checks find, and how many healthy scans alarm
+ *
+ *   campaign --memory FILE|--qemu PID [--low BYTES] [--image KERNEL] [--registers FILE|QMP]
+ *            [--only NAME]… [--count N] [--seed N]          placements, on RAM that stands still
+ *   campaign --qemu PID … --scans N --clock PID             scans of a guest that runs
+ *
+ * A placement: one mutation with the next seed, three passes of the checks that must find it, and
+ * back.  Found: in each pass a sighting that the clean guest did not have, by one of those checks.
+ * Named: it bears the address or the name that the mutation gave.  Unknown: not found, but a check
+ * said that it could not see the whole.  The checks keep their state all the time, as they do in a
+ * worker.  A scan: check_runner_measure() with all checks; its findings are false, all of them.
+ * Four baselines look at the same RAM.  One JSON object a line.  In this process: no sandbox.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "host-collector/sources/introspection/checks/check-runner.h"
+#include "libmonatt/base/log.h"
+#include "tests/mutators/baselines.h"
+#include "tests/mutators/bounds.h"
+#include "tests/mutators/vcpu-source.h"
+
+#define PERIODS 3
+#define KNOWN_MAXIMUM 4096
+#define ONLY_MAXIMUM 64
+#define COUNT_MAXIMUM 10000000ul
+#define SHOWN_MAXIMUM 3 /* of what was missed, of each mutation */
+#define DEADLINE_MS 3000
+
+typedef struct Options {
+    const char *memory;
+    const char *image;
+    const char *registers;
+    const char *only[ONLY_MAXIMUM];
+    size_t only_count;
+    unsigned long qemu, low, count, seed, scans, clock;
+    int survivable;
+} Options;
+
+typedef struct Campaign {
+    Mutator mutator;
+    CheckInputs inputs;
+    CheckVcpu vcpus[VCPU_SOURCE_MAXIMUM];  /* as the guest has them */
+    CheckVcpu forged[VCPU_SOURCE_MAXIMUM]; /* what the checks are shown */
+    Baselines baselines;
+    void *states[CHECKS_MAXIMUM];
+    CheckSightings sightings;
+    size_t known_count;
+    CheckFinding known[KNOWN_MAXIMUM]; /* what the clean guest has */
+} Campaign;
+
+typedef struct Count {
+    unsigned long placed, absent, found, named, unknown, failed;
+    unsigned long baselines[BASELINES];
+    bool checked; /* one of its checks is there */
+} Count;
+
+static bool is_known(const Campaign *campaign, const CheckFinding *finding)
+{
+    for (size_t i = 0; i < campaign->known_count; i++) {
+        const CheckFinding *one = &campaign->known[i];
+        if (one->check == finding->check && one->address == finding->address &&
+            one->pid == finding->pid && strcmp(one->object, finding->object) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct Look {
+    bool found, named, whole;
+} Look;
+
+static bool names(const Mutator *mutator, const CheckFinding *finding)
+{
+    return (mutator->address && finding->address == mutator->address) ||
+           (mutator->target && finding->address == mutator->target) ||
+           (mutator->pid && finding->pid == mutator->pid) ||
+           (mutator->object[0] &&
+            (strstr(finding->object, mutator->object) || strstr(finding->text, mutator->object) ||
+             strstr(finding->owner, mutator->object)));
+}
+
+/* The views of tasks while no check in the table has them. */
+static void look_at_tasks(Campaign *campaign, Look *look)
+{
+    Mutator *mutator = &campaign->mutator;
+    task_scan_run(&mutator->tasks, &mutator->kernel);
+    look->whole = look->whole && (mutator->tasks.complete & TASK_SCAN_VIEWS) == TASK_SCAN_VIEWS;
+    for (uint32_t i = 0; i < mutator->tasks.table.count; i++) {
+        const GuestTask *task = &mutator->tasks.table.tasks[i];
+        if (task_scan_missing(&mutator->tasks, &mutator->kernel, task)) {
+            look->found = true;
+            look->named = look->named || task->pid == mutator->pid;
+        }
+    }
+}
+
+/* One pass of the checks; with learn set, what they see is known from now on. */
+static Look look(Campaign *campaign, uint32_t checks, bool learn)
+{
+    static CheckResult result;
+    Look seen = {.whole = true};
+    WalkBudget budget = {.steps = CHECK_STEPS};
+    Owners *owners;
+    GuestKernel *kernel = &campaign->mutator.kernel;
+
+    address_space_forget(&kernel->space);
+    owners = owners_read(kernel, &budget);
+    for (size_t i = 0; owners && check_table[i]; i++) {
+        CheckContext context = {.check = check_table[i],
+                                .kernel = kernel,
+                                .inputs = &campaign->inputs,
+                                .owners = owners,
+                                .budget = {.steps = CHECK_STEPS},
+                                .state = &campaign->states[i],
+                                .result = &result,
+                                .sightings = &campaign->sightings};
+        if (!(checks & MUTATION_BIT(check_table[i]->id))) {
+            continue;
+        }
+        memset(&result, 0, sizeof(result));
+        campaign->sightings.count = campaign->sightings.beyond = 0;
+        check_table[i]->run(&context);
+        seen.whole = seen.whole && result.reason == MONATT_REASON_NONE && !context.budget.exhausted;
+        for (uint32_t k = 0; k < campaign->sightings.count; k++) {
+            const CheckFinding *finding = &campaign->sightings.items[k];
+            if (is_known(campaign, finding)) {
+                continue;
+            }
+            seen.found = true;
+            seen.named = seen.named || names(&campaign->mutator, finding);
+            if (learn && campaign->known_count < KNOWN_MAXIMUM) {
+                campaign->known[campaign->known_count++] = *finding;
+            }
+        }
+    }
+    owners_free(owners);
+    if ((checks & MUTATION_BIT(MONATT_SUBCHECK_HIDDEN_TASK)) &&
+        !check_by_id(MONATT_SUBCHECK_HIDDEN_TASK)) {
+        look_at_tasks(campaign, &seen);
+    }
+    return seen;
+}
+
+static bool any_check(uint32_t checks)
+{
+    for (size_t i = 0; check_table[i]; i++) {
+        if (checks & MUTATION_BIT(check_table[i]->id)) {
+            return true;
+        }
+    }
+    return checks & MUTATION_BIT(MONATT_SUBCHECK_HIDDEN_TASK);
+}
+
+static void place(Campaign *campaign, const Mutation *mutation, uint64_t seed, Count *count)
+{
+    Mutator *mutator = &campaign->mutator;
+    MonattError err = {0};
+    Look all = {.found = true, .named = true, .whole = true};
+    unsigned alarms;
+
+    mutator->random = seed;
+    mutator->pid = 0;
+    mutator->target = 0;
+    memcpy(campaign->forged, campaign->vcpus, sizeof(campaign->forged));
+    address_space_forget(&mutator->kernel.space);
+    if (!mutation->apply(mutator, NULL, &err)) {
+        mutator_undo(mutator);
+        count->absent += err.code == MONATT_ERROR_MISSING;
+        count->failed += err.code != MONATT_ERROR_MISSING;
+        if (count->failed + count->absent == 1) {
+            fprintf(stderr, "%s: %s\n", mutation->name, err.message);
+        }
+        return;
+    }
+    count->placed++;
+    for (int i = 0; i < PERIODS && count->checked; i++) {
+        Look one = look(campaign, mutation->checks, false);
+        all.found = all.found && one.found;
+        all.named = all.named && one.named;
+        all.whole = all.whole && one.whole;
+    }
+    alarms = baselines_alarm(&campaign->baselines, mutator);
+    for (int i = 0; i < BASELINES; i++) {
+        count->baselines[i] += alarms >> i & 1;
+    }
+    if (count->checked) {
+        count->found += all.found;
+        count->named += all.found && all.named;
+        count->unknown += !all.found && !all.whole;
+        if (!all.found && count->placed - count->found <= SHOWN_MAXIMUM) {
+            fprintf(stderr, "%s, seed %lu: not found: %s\n", mutation->name, (unsigned long)seed,
+                    mutator->what);
+        }
+    }
+    mutator_undo(mutator);
+}
+
+static void print_count(const Mutation *mutation, const Count *count)
+{
+    printf("{\"mutation\": \"%s\", \"checked\": %s, \"placed\": %lu, \"absent\": %lu, "
+           "\"failed\": %lu, \"found\": %lu, \"named\": %lu, \"unknown\": %lu, "
+           "\"bounds\": [%.5f, %.5f]",
+           mutation->name, count->checked ? "true" : "false", count->placed, count->absent,
+           count->failed, count->found, count->named, count->unknown,
+           bounds_lower(count->found, count->placed), bounds_upper(count->found, count->placed));
+    for (int i = 0; i < BASELINES; i++) {
+        printf(", \"%s\": %lu", baseline_names[i], count->baselines[i]);
+    }
+    printf("}\n");
+    fflush(stdout);
+}
+
+static bool is_wanted(const Options *options, const Mutation *mutation)
+{
+    for (size_t i = 0; i < options->only_count; i++) {
+        if (strcmp(options->only[i], mutation->name) == 0) {
+            return true;
+        }
+    }
+    return options->only_count == 0 && (mutation->survivable || !options->survivable);
+}
+
+static void run_placements(Campaign *campaign, const Options *options)
+{
+    for (size_t i = 0; mutation_at(i); i++) {
+        const Mutation *mutation = mutation_at(i);
+        Count count = {.checked = any_check(mutation->checks)};
+        if (!is_wanted(options, mutation)) {
+            continue;
+        }
+        for (unsigned long k = 0; k < options->count; k++) {
+            place(campaign, mutation, options->seed + k, &count);
+            if (k == 0 && count.absent == 1 && count.placed == 0) {
+                break; /* of that kind there is nothing here */
+            }
+        }
+        print_count(mutation, &count);
+    }
+    /* All was taken back: nothing may be left that was not there at first. */
+    Look left = look(campaign, UINT32_MAX, false);
+    unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
+    printf("{\"after\": {\"found\": %s, \"baselines\": %u}}\n", left.found ? "true" : "false",
+           alarms);
+}
+
+static void open_clock(unsigned long pid, GuestClocks *clocks)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%lu/schedstat", pid);
+    clocks->vcpus[0].run_fd = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/%lu/stat", pid);
+    clocks->vcpus[0].state_fd = open(path, O_RDONLY | O_CLOEXEC);
+    clocks->count = 1;
+}
+
+static void run_scans(Campaign *campaign, const Options *options)
+{
+    static GuestClocks clocks;
+    static CheckReport report;
+    CheckRunner *runner = check_runner_new();
+    unsigned long compromised = 0, degraded = 0, again = 0, incomplete = 0, shown = 0;
+    unsigned long unsettled = 0, baselines[BASELINES] = {0};
+
+    open_clock(options->clock, &clocks);
+    for (unsigned long i = 0; runner && i < options->scans; i++) {
+        bool bad = false, weak = false, repeated = false, partial = false;
+        unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
+        for (int k = 0; k < BASELINES; k++) {
+            baselines[k] += alarms >> k & 1;
+        }
+        check_runner_measure(runner, &campaign->mutator.kernel, &clocks, &campaign->inputs,
+                             UINT64_MAX, DEADLINE_MS, NULL, &report);
+        for (size_t k = 0; k < report.finding_count; k++) {
+            const CheckFinding *finding = &report.findings[k];
+            bad = bad || finding->severity == CHECK_COMPROMISED;
+            weak = weak || finding->severity == CHECK_DEGRADED;
+            if (shown++ < 20) {
+                fprintf(stderr, "scan %lu: %s, severity %u: %s (%s; expected %s, observed %s)\n", i,
+                        check_by_id(finding->check)->name, finding->severity, finding->object,
+                        finding->text, finding->expected, finding->observed);
+            }
+        }
+        for (size_t k = 0; k < report.result_count; k++) {
+            const CheckResult *result = &report.results[k];
+            repeated = repeated || result->passes > 1;
+            partial = partial || result->reason != MONATT_REASON_NONE;
+            unsettled += result->unsettled;
+            if (result->reason != MONATT_REASON_NONE && i < 3) {
+                fprintf(stderr, "scan %lu: %s: reason %u: %s\n", i,
+                        check_by_id(result->check)->name, result->reason, result->text);
+            }
+        }
+        compromised += bad;
+        degraded += weak;
+        again += repeated;
+        incomplete += partial;
+    }
+    printf("{\"scans\": %lu, \"compromised\": %lu, \"upper\": %.2e, \"degraded\": %lu, "
+           "\"repeated\": %lu, \"incomplete\": %lu, \"unsettled\": %lu",
+           options->scans, compromised, bounds_upper(compromised, options->scans), degraded, again,
+           incomplete, unsettled);
+    for (int i = 0; i < BASELINES; i++) {
+        printf(", \"%s\": %lu", baseline_names[i], baselines[i]);
+    }
+    printf("}\n");
+    check_runner_free(runner);
+}
+
+static bool read_registers(Campaign *campaign, const char *path, MonattError *err)
+{
+    size_t count;
+    if (!vcpu_source_read(path, campaign->vcpus, &count, err)) {
+        return false;
+    }
+    memcpy(campaign->forged, campaign->vcpus, sizeof(campaign->forged));
+    campaign->inputs.vcpus = campaign->mutator.vcpus = campaign->forged;
+    campaign->inputs.vcpu_count = campaign->mutator.vcpu_count = (uint32_t)count;
+    return true;
+}
+
+static bool map_image(const char *path, CheckInputs *inputs, MonattError *err)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *bytes;
+
+    if (fd < 0 || fstat(fd, &status) < 0 ||
+        (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
+        return monatt_error_set_errno(err, errno, "kernel image: '%s'", path);
+    }
+    inputs->image = bytes;
+    inputs->image_size = (size_t)status.st_size;
+    close(fd);
+    return true;
+}
+
+static bool run(const Options *options, MonattError *err)
+{
+    static Campaign campaign;
+    char backend[96];
+    const char *path = options->memory;
+
+    if (!path) {
+        if (!mutator_backend(options->qemu, backend, sizeof(backend), err)) {
+            return false;
+        }
+        path = backend;
+    }
+    if ((options->image && !map_image(options->image, &campaign.inputs, err)) ||
+        !mutator_open(&campaign.mutator, path, options->low, err)) {
+        return false;
+    }
+    if (options->registers && !read_registers(&campaign, options->registers, err)) {
+        return false;
+    }
+    baselines_learn(&campaign.baselines, &campaign.mutator);
+    if (options->scans > 0) {
+        run_scans(&campaign, options);
+    } else {
+        for (int i = 0; i < PERIODS; i++) {
+            look(&campaign, UINT32_MAX, true);
+        }
+        printf("{\"kernel\": \"%s\", \"known\": %zu, \"baselines\": %u}\n",
+               campaign.mutator.kernel.release, campaign.known_count,
+               baselines_alarm(&campaign.baselines, &campaign.mutator));
+        for (size_t i = 0; i < campaign.known_count && i < SHOWN_MAXIMUM; i++) {
+            fprintf(stderr, "clean guest: %s: %s: %s\n", check_by_id(campaign.known[i].check)->name,
+                    campaign.known[i].object, campaign.known[i].text);
+        }
+        run_placements(&campaign, options);
+    }
+    for (size_t i = 0; check_table[i]; i++) {
+        if (campaign.states[i] && check_table[i]->clear) {
+            check_table[i]->clear(campaign.states[i]);
+        }
+    }
+    mutator_close(&campaign.mutator);
+    return true;
+}
+
+static bool number(const char *text, unsigned long *ret_value)
+{
+    char *end;
+    errno = 0;
+    *ret_value = strtoul(text, &end, 0);
+    return errno == 0 && end != text && *end == '\0';
+}
+
+static bool parse(int argc, char **argv, Options *options)
+{
+    static const struct option names[] = {
+        {"memory", required_argument, NULL, 'm'}, {"qemu", required_argument, NULL, 'q'},
+        {"low", required_argument, NULL, 'l'},    {"image", required_argument, NULL, 'i'},
+        {"only", required_argument, NULL, 'o'},   {"registers", required_argument, NULL, 'r'},
+        {"count", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
+        {"scans", required_argument, NULL, 'S'},  {"clock", required_argument, NULL, 'k'},
+        {"survivable", no_argument, NULL, 'v'},   {NULL, 0, NULL, 0},
+    };
+    bool good = true;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", names, NULL)) >= 0) {
+        switch (option) {
+        case 'm':
+            options->memory = optarg;
+            break;
+        case 'i':
+            options->image = optarg;
+            break;
+        case 'r':
+            options->registers = optarg;
+            break;
+        case 'o':
+            good = good && mutation_find(optarg) && options->only_count < ONLY_MAXIMUM;
+            if (good) {
+                options->only[options->only_count++] = optarg;
+            }
+            break;
+        case 'q':
+            good = good && number(optarg, &options->qemu);
+            break;
+        case 'l':
+            good = good && number(optarg, &options->low);
+            break;
+        case 'n':
+            good = good && number(optarg, &options->count) && options->count <= COUNT_MAXIMUM;
+            break;
+        case 's':
+            good = good && number(optarg, &options->seed);
+            break;
+        case 'S':
+            good = good && number(optarg, &options->scans) && options->scans <= COUNT_MAXIMUM;
+            break;
+        case 'k':
+            good = good && number(optarg, &options->clock);
+            break;
+        case 'v':
+            options->survivable = 1;
+            break;
+        default:
+            good = false;
+        }
+    }
+    return good && optind == argc && (options->memory || options->qemu);
+}
+
+int main(int argc, char **argv)
+{
+    Options options = {.count = 5, .seed = 1};
+    MonattError err = {0};
+
+    monatt_log_init("campaign");
+    if (!parse(argc, argv, &options)) {
+        monatt_error_set(&err, MONATT_ERROR_USAGE,
+                         "campaign --memory FILE|--qemu PID [--only NAME]… [--count N] | --scans N "
+                         "--clock PID");
+        monatt_log_failure(&err);
+        return MONATT_EXIT_USAGE;
+    }
+    if (!run(&options, &err)) {
+        monatt_log_failure(&err);
+        return monatt_error_exit_code(err.code);
+    }
+    return MONATT_EXIT_DONE;
+}
