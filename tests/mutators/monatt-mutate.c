@@ -88,10 +88,11 @@ static bool move_node(Mutator *mutator, char *const *words, MonattError *err)
 {
     bool back = words[0][0] == 'r';
     uint64_t next, previous, node;
-    unsigned long address;
+    char *end;
+    uint64_t address = strtoull(words[3], &end, 16);
     uint32_t offset;
 
-    if (!number(words[3], &address) || !mutator_member(mutator, words[1], words[2], &offset, err)) {
+    if (*end != '\0' || !mutator_member(mutator, words[1], words[2], &offset, err)) {
         return false;
     }
     node = address + offset;
