@@ -5,6 +5,7 @@
 Sockets equal what /proc/net in the guest shows, with the right process; processes equal its /proc;
 a socket that is written out of the kernel's table is found, and put back nothing is left.
 """
+import hashlib
 import json
 import os
 import re
@@ -198,6 +199,41 @@ def check_tasks(tap, guest):
     guest.run("killall -9 socket-holder from-memory", check=False)
 
 
+def digest_of(path):
+    """As the check makes it of a file that lies in memory whole."""
+    whole = hashlib.sha256()
+    with open(path, "rb") as file:
+        for index, page in enumerate(iter(lambda: file.read(4096), b"")):
+            whole.update(index.to_bytes(8, "big") + hashlib.sha256(page.ljust(4096, b"\0")).digest())
+    return whole.hexdigest()
+
+
+def check_programs(tap, guest):
+    """Which programs run, and how many of those that were started were seen."""
+    words = [RUN_CHECKS, "--file", memory_of(guest), "--check", "programs", "--table", "programs"]
+    sleepers = []
+    with subprocess.Popen([*words, "--count", "2", "--gap", "6000"], stdout=subprocess.PIPE,
+                          text=True) as looker:
+        first = json.loads(looker.stdout.readline())["results"][0]["counters"]
+        sleepers = [guest.spawn("sleep 77010") for _ in range(5)]
+        counters = json.loads(looker.stdout.readline())["results"][0]["counters"]
+    tap.ok("coverage ppm" not in first, "launches: nothing is said before a second look", first)
+    tap.ok(counters["started"] > counters["started and seen"] >= 5,
+           "launches: those that last are seen, commands in between are not", counters)
+    tap.is_equal(counters["coverage ppm"],
+                 counters["started and seen"] * 1000000 // counters["started"],
+                 "launches: the part that was seen is said")
+    done = subprocess.run([*words, "--count", "20"], capture_output=True, text=True, timeout=120)
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    row = next(row for row in rows if row["path"] == "/bin/busybox")
+    busybox = subprocess.run(["which", "busybox"], capture_output=True, text=True).stdout.strip()
+    tap.is_equal(row["digest"], digest_of(busybox), "programs: the digest is the file's")
+    tap.is_equal((row["inode"], row["size"]),
+                 tuple(int(n) for n in guest.run("stat -c '%i %s' /bin/busybox").text.split()),
+                 "programs: inode and size are the file's")
+    guest.run("kill " + " ".join(str(pid) for pid in sleepers))
+
+
 def check_hooks(tap, guest):
     report = check(guest, "netfilter", "hooks")
     tap.ok(report["result"]["reason"] == 0 and not report["findings"],
@@ -227,6 +263,7 @@ def main():
         check_filter(tap, guest)
         check_hidden_holder(tap, guest)
         check_tasks(tap, guest)
+        check_programs(tap, guest)
     sys.exit(tap.done())
 
 

@@ -3,7 +3,7 @@
  * run-checks.c - runs the checks over a guest's RAM in this process, for tests, bench and debugging
  *
  *   run-checks --file RAM [--low BYTES] [--clock PID] [--check NAME]… [--image KERNEL] [--count N]
- *              [--deadline MS | --passes] [--table NAME] [--qmp SOCKET-OR-TEXT]
+ *              [--deadline MS | --passes] [--gap MS] [--table NAME] [--qmp SOCKET-OR-TEXT]
  *
  * The file is the RAM from guest-physical 0; what is above --low bytes of it (the whole by default)
  * lies at 4 GiB, as QEMU's q35 and pc have it.  --clock: a process whose first thread stands for
@@ -37,6 +37,7 @@ typedef struct Options {
     unsigned long clock;
     unsigned long count;
     unsigned long deadline_ms;
+    unsigned long gap_ms; /* between looks */
     uint64_t wanted;
     int passes;
 } Options;
@@ -223,6 +224,11 @@ static bool measure(const Options *options, MonattError *err)
     inputs.vcpu_count = (uint32_t)vcpu_count;
     open_clock(options->clock, &clocks);
     for (unsigned long i = 0; i < options->count; i++) {
+        const struct timespec gap = {.tv_sec = (time_t)(options->gap_ms / 1000),
+                                     .tv_nsec = (long)(options->gap_ms % 1000) * 1000000};
+        if (i > 0) {
+            nanosleep(&gap, NULL);
+        }
         if (options->passes) {
             uint32_t sightings;
             check_runner_pass(runner, &kernel, &inputs, options->wanted, &report, &sightings);
@@ -264,17 +270,12 @@ static bool want(const char *name, Options *options)
 static bool parse(int argc, char **argv, Options *options)
 {
     static const struct option names[] = {
-        {"file", required_argument, NULL, 'f'},
-        {"low", required_argument, NULL, 'l'},
-        {"clock", required_argument, NULL, 'k'},
-        {"check", required_argument, NULL, 'c'},
-        {"image", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'n'},
-        {"table", required_argument, NULL, 't'},
-        {"deadline", required_argument, NULL, 'd'},
-        {"passes", no_argument, NULL, 'p'},
-        {"qmp", required_argument, NULL, 'q'},
-        {NULL, 0, NULL, 0},
+        {"file", required_argument, NULL, 'f'},  {"low", required_argument, NULL, 'l'},
+        {"clock", required_argument, NULL, 'k'}, {"check", required_argument, NULL, 'c'},
+        {"image", required_argument, NULL, 'i'}, {"count", required_argument, NULL, 'n'},
+        {"table", required_argument, NULL, 't'}, {"deadline", required_argument, NULL, 'd'},
+        {"passes", no_argument, NULL, 'p'},      {"gap", required_argument, NULL, 'g'},
+        {"qmp", required_argument, NULL, 'q'},   {NULL, 0, NULL, 0},
     };
     bool good = true;
     int option;
@@ -308,6 +309,9 @@ static bool parse(int argc, char **argv, Options *options)
             break;
         case 'c':
             good = good && want(optarg, options);
+            break;
+        case 'g':
+            good = good && number(optarg, &options->gap_ms) && options->gap_ms <= 60000;
             break;
         case 'p':
             options->passes = 1;

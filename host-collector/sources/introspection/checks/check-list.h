@@ -16,6 +16,7 @@ extern const Check check_strings;
 extern const Check check_bpf;
 extern const Check check_kprobes;
 extern const Check check_netfilter;
+extern const Check check_programs;
 extern const Check check_sockets;
 extern const Check check_task_list;
 

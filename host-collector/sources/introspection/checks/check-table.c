@@ -19,6 +19,7 @@ const Check *const check_table[] = {
     &check_kprobes,
     &check_netfilter,
     &check_sockets,
+    &check_programs,
     &check_task_list,
     NULL,
 };

@@ -23,6 +23,9 @@ const TableForm table_forms[] = {
      16,
      {"pid", "ppid", "uid", "gid", "state", "threads", "nspid", "pidns", "netns", "mntns", "userns",
       "start_ns", "exe", "command", "views", "note"}},
+    {"programs",
+     8,
+     {"path", "inode", "generation", "size", "pages", "digest", "processes", "note"}},
     {NULL, 0, {NULL}},
 };
 
