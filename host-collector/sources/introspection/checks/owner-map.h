@@ -12,7 +12,6 @@
 #define OWNER_RANGES_MAXIMUM 65536
 #define OWNER_RANGE_MAXIMUM (1ull << 30)          /* bytes of one; more is no code */
 #define OWNER_PACK_MAXIMUM (64u << 20)            /* 2 MiB for each NUMA node */
-#define OWNER_PACK_CHUNK 64u                      /* BPF_PROG_CHUNK_SIZE */
 #define OWNER_MODULES_START 0xffffffff80000000ull /* with KASLR off too */
 #define OWNER_MODULES_END 0xffffffffff000000ull   /* MODULES_END: the fixmap follows */
 
@@ -41,6 +40,8 @@ OwnerRange *owner_map_add(Owners *owners, uint64_t start, uint64_t end, OwnerKin
 void owner_map_lacks(Owners *owners, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* All but core text and modules. */
 void owner_sources_read(CheckContext *context, Owners *owners);
+/* Classic BPF programs (socket filters, seccomp) of kernels that have no packs, to 5.17. */
+void owner_classic_read(CheckContext *context, Owners *owners);
 /* Marks what is not known: structs of modules that nothing but their memory knows. */
 void owner_carve_modules(CheckContext *context, Owners *owners);
 

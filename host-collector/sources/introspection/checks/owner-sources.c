@@ -327,6 +327,8 @@ void owner_sources_read(CheckContext *context, Owners *owners)
     if (layout_has(layout->pack_list) && layout_has(layout->pack_place) &&
         layout_has(layout->pack_chunks)) {
         each_in_ring(&sources, "pack_list", 0, use_pack);
+    } else {
+        owner_classic_read(context, owners);
     }
     read_ops(&sources);
     if (layout_has(layout->slots_pages) && layout_has(layout->slots_list) &&

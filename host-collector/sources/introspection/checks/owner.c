@@ -212,10 +212,19 @@ void owners_find(const Owners *owners, uint64_t address, Owner *ret_owner)
     }
 }
 
-bool owners_is_free_space(const Owners *owners, uint64_t address)
+bool owners_pack(const Owners *owners, size_t index, uint64_t *ret_start, uint64_t *ret_end,
+                 const uint8_t **ret_chunks)
 {
-    const OwnerRange *range = range_in(owners, address, address + 1);
-    return range && range->chunks && !chunk_is_used(range, address);
+    for (size_t i = 0; i < owners->count; i++) {
+        const OwnerRange *range = &owners->ranges[i];
+        if (range->chunks && index-- == 0) {
+            *ret_start = range->start;
+            *ret_end = range->end;
+            *ret_chunks = range->chunks;
+            return true;
+        }
+    }
+    return false;
 }
 
 void owners_find_page(const Owners *owners, uint64_t address, Owner *ret_owner, uint64_t *ret_end)

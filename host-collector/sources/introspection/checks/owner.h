@@ -54,9 +54,11 @@ const char *owner_kind_name(OwnerKind kind); /* "module", "BPF program" … */
 /* Whoever has a byte of the page at address (which is aligned), free space of a pack of BPF
  * programs too; *ret_end: up to where that, or the lack of an owner, goes on (page aligned). */
 void owners_find_page(const Owners *owners, uint64_t address, Owner *ret_owner, uint64_t *ret_end);
-/* Whether address lies in a pack's or the cache's space that no program has: it holds traps only.
- */
-bool owners_is_free_space(const Owners *owners, uint64_t address);
+/* The index-th pack of BPF programs: one bit of chunks for each OWNER_PACK_CHUNK bytes that are in
+ * use; valid as long as owners.  False: there are not so many. */
+#define OWNER_PACK_CHUNK 64u /* BPF_PROG_CHUNK_SIZE */
+bool owners_pack(const Owners *owners, size_t index, uint64_t *ret_start, uint64_t *ret_end,
+                 const uint8_t **ret_chunks);
 /* What the map was made of; valid as long as owners. */
 const struct ModuleList *owners_modules(const Owners *owners);
 const struct VmapAreas *owners_areas(const Owners *owners);

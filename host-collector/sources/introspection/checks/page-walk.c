@@ -69,6 +69,20 @@ static void add(PageWalk *walk, uint64_t start, uint64_t size, uint64_t physical
                                           .user = rights.user};
 }
 
+static void guard(PageWalk *walk, uint64_t address, uint64_t size, uint64_t physical)
+{
+    for (size_t i = 0; i < walk->guard_count; i++) {
+        if (physical < walk->guards[i].end && physical + size > walk->guards[i].start) {
+            if (walk->alias_count < PAGE_WALK_ALIASES) {
+                walk->aliases[walk->alias_count] =
+                    (PageAlias){.address = address, .size = size, .physical = physical};
+            }
+            walk->alias_count++;
+            return;
+        }
+    }
+}
+
 /* Recursion as deep as there are levels. */
 static void walk_table(const AddressSpace *space, PageWalk *walk, uint64_t table, unsigned level,
                        uint64_t base, Rights above, unsigned first)
@@ -87,21 +101,23 @@ static void walk_table(const AddressSpace *space, PageWalk *walk, uint64_t table
     }
     for (unsigned i = first; i < ENTRIES; i++) {
         uint64_t entry = le64toh(entries[i]);
-        uint64_t address = base + ((uint64_t)i << shift);
+        uint64_t address = sign_extend(base + ((uint64_t)i << shift), space->levels);
         Rights rights;
-        /* Most of a kernel is data: a page that forbids it ends here, as does a whole table. */
-        if (!(entry & PRESENT) || (entry & NO_EXECUTE)) {
+        if (!(entry & PRESENT)) {
             continue;
         }
         rights = narrow(above, entry);
-        if (level == 0 || (entry & LARGE)) {
-            if (level <= LARGE_LEVEL_LAST) {
-                add(walk, sign_extend(address, space->levels), 1ull << shift,
-                    entry & ADDRESS & ~((1ull << shift) - 1), rights);
+        if (level > 0 && !(entry & LARGE)) {
+            walk_table(space, walk, entry & ADDRESS, level - 1, address, rights, 0);
+        } else if (level <= LARGE_LEVEL_LAST) {
+            uint64_t physical = entry & ADDRESS & ~((1ull << shift) - 1);
+            if (rights.executable) {
+                add(walk, address, 1ull << shift, physical, rights);
             }
-            continue;
+            if (rights.writable) {
+                guard(walk, address, 1ull << shift, physical);
+            }
         }
-        walk_table(space, walk, entry & ADDRESS, level - 1, address, rights, 0);
     }
 }
 
@@ -109,7 +125,7 @@ void page_walk_read(const AddressSpace *space, PageWalk *walk)
 {
     Rights all = {.writable = true, .executable = true, .user = true};
 
-    walk->count = 0;
+    walk->count = walk->alias_count = 0;
     walk->tables = walk->outside = 0;
     walk->cut = walk->failed = false;
     walk_table(space, walk, space->root, space->levels - 1, 0, all, ENTRIES / 2);

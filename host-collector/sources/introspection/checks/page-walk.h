@@ -24,8 +24,25 @@ typedef struct PageRun {
     bool user;
 } PageRun;
 
+/* Guest-physical bytes that nothing may be able to write, and where something does. */
+#define PAGE_WALK_GUARDS 4
+#define PAGE_WALK_ALIASES 64
+typedef struct PageGuard {
+    uint64_t start;
+    uint64_t end;
+} PageGuard;
+typedef struct PageAlias {
+    uint64_t address; /* guest-virtual, of the page that is writable */
+    uint64_t size;
+    uint64_t physical;
+} PageAlias;
+
 typedef struct PageWalk {
-    PageRun *runs; /* owned, ascending */
+    PageGuard guards[PAGE_WALK_GUARDS]; /* set before page_walk_read() */
+    size_t guard_count;
+    PageAlias aliases[PAGE_WALK_ALIASES];
+    size_t alias_count; /* all of them, the ones not kept too */
+    PageRun *runs;      /* owned, ascending */
     size_t count;
     size_t capacity;
     uint64_t tables;  /* that were read */
@@ -34,7 +51,8 @@ typedef struct PageWalk {
     bool failed;      /* out of memory */
 } PageWalk;
 
-/* Fills walk (which is all zeros, or was used before) with what may be executed. */
+/* Fills walk (which is all zeros but its guards, or was used before) with what may be executed,
+ * and where the guarded bytes may be written. */
 void page_walk_read(const AddressSpace *space, PageWalk *walk);
 void page_walk_clear(PageWalk *walk);
 
