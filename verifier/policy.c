@@ -9,10 +9,15 @@
 #include "verifier/json.h"
 #include "verifier/property.h"
 
-#define LIST_MAXIMUM 32         /* properties, items and views are fewer */
+#define LIST_MAXIMUM 32         /* properties, items, views and checks are fewer */
+#define ALLOW_MAXIMUM 512       /* programs of a fleet: agents load a few dozen each */
 #define AGE_MAXIMUM_S 31536000  /* a year: for evidence read from an archive */
 #define EXPIRES_MAXIMUM_S 86400 /* a result never outlives a session */
 #define WORD_MAXIMUM 64
+/* What each supported kernel lets be seen, whatever the host can give for comparison. */
+#define CHECKS_DEFAULT                                                                             \
+    (1u << MONATT_SUBCHECK_STRINGS | 1u << MONATT_SUBCHECK_KPROBES |                               \
+     1u << MONATT_SUBCHECK_NETFILTER)
 
 MonattPolicy *monatt_policy_new(void)
 {
@@ -31,6 +36,9 @@ MonattPolicy *monatt_policy_new(void)
     policy->required_views = MONATT_VIEW_BIT(MONATT_VIEW_LIST) |
                              MONATT_VIEW_BIT(MONATT_VIEW_PID_IDR) |
                              MONATT_VIEW_BIT(MONATT_VIEW_SLAB);
+    policy->required_checks = CHECKS_DEFAULT;
+    policy->allowed_bpf = g_ptr_array_new_with_free_func(g_free);
+    policy->allowed_hooks = g_ptr_array_new_with_free_func(g_free);
     return policy;
 }
 
@@ -38,6 +46,8 @@ void monatt_policy_free(MonattPolicy *policy)
 {
     if (policy != NULL) {
         g_free(policy->id);
+        g_ptr_array_unref(policy->allowed_bpf);
+        g_ptr_array_unref(policy->allowed_hooks);
         g_free(policy);
     }
 }
@@ -63,6 +73,13 @@ static int find_view(const char *word)
         }
     }
     return -1;
+}
+
+static int find_check(const char *word)
+{
+    uint16_t check = monatt_check_by_name(word);
+    /* Hidden tasks have a record, and with required_views a member, of their own. */
+    return check == 0 || check == MONATT_SUBCHECK_HIDDEN_TASK ? -1 : check;
 }
 
 /* A list of known words becomes bits; a missing list leaves *ret_bits alone. */
@@ -122,17 +139,89 @@ static gboolean read_suites(MonattPolicy *policy, const json_t *root, const char
     return TRUE;
 }
 
-static gboolean read_part(const json_t *root, const char *name, const char *part,
-                          const char *member, WordLookup lookup, uint32_t *ret_bits, GError **error)
+/* An optional object within the policy, with no other members; *ret NULL: it is not there. */
+static gboolean open_part(const json_t *object, const char *where, const char *part,
+                          const char *const *allowed, const json_t **ret, char **ret_where,
+                          GError **error)
 {
-    const json_t *object = json_object_get(root, part);
-    if (object == NULL) {
+    *ret = json_object_get(object, part);
+    *ret_where = g_strdup_printf("%s: %s", where, part);
+    return *ret == NULL || monatt_json_check_members(*ret, *ret_where, allowed, error);
+}
+
+static gboolean read_startup(MonattPolicy *policy, const json_t *root, const char *name,
+                             GError **error)
+{
+    static const char *const allowed[] = {"required_items", NULL};
+    g_autofree char *where = NULL;
+    const json_t *part;
+    return open_part(root, name, "startup", allowed, &part, &where, error) &&
+           (part == NULL ||
+            read_words(part, where, "required_items", find_item, &policy->required_items, error));
+}
+
+typedef gboolean (*WordCheck)(const char *word);
+
+static gboolean is_digest(const char *word)
+{
+    return strlen(word) == 64 && strspn(word, "0123456789abcdef") == 64;
+}
+
+static gboolean is_module(const char *word)
+{
+    size_t size = strlen(word);
+    return size > 0 && size < WORD_MAXIMUM && strspn(word, "-") == 0 &&
+           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size;
+}
+
+static gboolean read_list(const json_t *object, const char *where, const char *member,
+                          WordCheck is_good, GPtrArray *list, GError **error)
+{
+    const json_t *words;
+    if (!monatt_json_array(object, where, member, TRUE, ALLOW_MAXIMUM, &words, error)) {
+        return FALSE;
+    }
+    for (size_t i = 0; i < json_array_size(words); i++) {
+        const char *word = json_string_value(json_array_get(words, i));
+        if (word == NULL || !is_good(word)) {
+            g_set_error(error, MONATT_GERROR, MONATT_ERROR_FORMAT,
+                        "%s: member '%s': element %zu is not what it must name", where, member, i);
+            return FALSE;
+        }
+        g_ptr_array_add(list, g_strdup(word));
+    }
+    return TRUE;
+}
+
+static gboolean read_allow(MonattPolicy *policy, const json_t *runtime, const char *name,
+                           GError **error)
+{
+    static const char *const allowed[] = {"bpf", "hooks", NULL};
+    g_autofree char *where = NULL;
+    const json_t *part;
+    return open_part(runtime, name, "allow", allowed, &part, &where, error) &&
+           (part == NULL ||
+            (read_list(part, where, "bpf", is_digest, policy->allowed_bpf, error) &&
+             read_list(part, where, "hooks", is_module, policy->allowed_hooks, error)));
+}
+
+static gboolean read_runtime(MonattPolicy *policy, const json_t *root, const char *name,
+                             GError **error)
+{
+    static const char *const allowed[] = {"required_views", "required_checks", "allow", NULL};
+    g_autofree char *where = NULL;
+    const json_t *part;
+    if (!open_part(root, name, "runtime", allowed, &part, &where, error)) {
+        return FALSE;
+    }
+    if (part == NULL) {
         return TRUE;
     }
-    g_autofree char *where = g_strdup_printf("%s: %s", name, part);
-    const char *allowed[] = {member, NULL};
-    return monatt_json_check_members(object, where, allowed, error) &&
-           read_words(object, where, member, lookup, ret_bits, error);
+    policy->checks_listed = json_object_get(part, "required_checks") != NULL;
+    return read_words(part, where, "required_views", find_view, &policy->required_views, error) &&
+           read_words(part, where, "required_checks", find_check, &policy->required_checks,
+                      error) &&
+           read_allow(policy, part, where, error);
 }
 
 static gboolean fill(MonattPolicy *policy, const json_t *root, const char *name, GError **error)
@@ -162,11 +251,8 @@ static gboolean fill(MonattPolicy *policy, const json_t *root, const char *name,
                                error) &&
            monatt_json_integer(root, name, "max_age_s", 1, AGE_MAXIMUM_S, &policy->max_age_s,
                                error) &&
-           read_suites(policy, root, name, error) &&
-           read_part(root, name, "startup", "required_items", find_item, &policy->required_items,
-                     error) &&
-           read_part(root, name, "runtime", "required_views", find_view, &policy->required_views,
-                     error);
+           read_suites(policy, root, name, error) && read_startup(policy, root, name, error) &&
+           read_runtime(policy, root, name, error);
 }
 
 MonattPolicy *monatt_policy_parse(const char *name, const void *bytes, size_t size, GError **error)

@@ -11,7 +11,7 @@
 
 #include <glib.h>
 #include <stdint.h>
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 G_BEGIN_DECLS
 
@@ -30,6 +30,11 @@ typedef struct MonattPolicy {
     gboolean accept_s384;
     uint32_t required_items; /* bit k: MonattBootItemKind k must be measured */
     uint32_t required_views; /* MONATT_VIEW_BIT()s that a hidden-task check must have read */
+    /* Bit n: MonattSubCheck n must have seen all that it looks at. */
+    uint32_t required_checks;
+    gboolean checks_listed;   /* by the policy: also where a host made no check at all */
+    GPtrArray *allowed_bpf;   /* SHA-256 in lower-case hex: programs that may alter what they do */
+    GPtrArray *allowed_hooks; /* modules that may hook functions and packets */
 } MonattPolicy;
 
 /* The defaults: startup and runtime integrity required, 60 s, 300 s, both suites. */

@@ -11,8 +11,8 @@
 #include "libmonatt/eventlog/checkpoint.h"
 #include "libmonatt/evidence/evidence.h"
 #include "libmonatt/evidence/jose.h"
+#include "libmonatt/formats/check-records.h"
 #include "libmonatt/formats/ima-records.h"
-#include "libmonatt/formats/record-payloads.h"
 #include "verifier/json.h"
 
 static json_t *hex(const uint8_t *bytes, size_t size)
@@ -52,6 +52,21 @@ static json_t *show_claims(const MonattClaims *c)
     return object;
 }
 
+static char *describe_check(const MonattCheckSummaryPayload *check)
+{
+    GString *text = g_string_new(monatt_check_name(check->check));
+    g_string_append_printf(text, ", %u passes, %u findings, reason: %s", check->passes,
+                           check->findings, monatt_reason_name(check->reason));
+    if (check->text[0] != '\0') {
+        g_string_append_printf(text, " (%s)", check->text);
+    }
+    for (uint8_t i = 0; i < check->counter_count; i++) {
+        g_string_append_printf(text, ", %s %" G_GUINT64_FORMAT, check->counters[i].name,
+                               check->counters[i].value);
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* One line about what a record says; "" when its type says nothing more. */
 static char *describe(const MonattRecord *record)
 {
@@ -59,6 +74,8 @@ static char *describe(const MonattRecord *record)
     MonattBootItemPayload item;
     MonattTasksSummaryPayload summary;
     MonattFindingPayload finding;
+    MonattCheckSummaryPayload check;
+    MonattCheckFindingPayload found;
     MonattReportPayload report;
     MonattLocksPayload locks;
     MonattSyscallsPayload syscalls;
@@ -83,6 +100,19 @@ static char *describe(const MonattRecord *record)
         if (monatt_finding_decode(record, &finding, &err)) {
             return g_strdup_printf("process %u (%s) %s", finding.pid, finding.command,
                                    finding.text);
+        }
+        break;
+    case MONATT_RECORD_CHECK_SUMMARY:
+        if (monatt_check_summary_decode(record, &check, &err)) {
+            return describe_check(&check);
+        }
+        break;
+    case MONATT_RECORD_CHECK_FINDING:
+        if (monatt_check_finding_decode(record, &found, &err)) {
+            return g_strdup_printf(
+                "%s, severity %u: %s: expected %s, observed %s%s%s; %s",
+                monatt_check_name(found.check), found.severity, found.object, found.expected,
+                found.observed, found.owner[0] != '\0' ? ", owner " : "", found.owner, found.text);
         }
         break;
     case MONATT_RECORD_REPORT:

@@ -33,13 +33,17 @@ static void test_defaults(void)
     g_assert_cmpuint(empty->required_views, ==, none->required_views);
 }
 
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 static void test_accepts_all(void)
 {
     g_autoptr(MonattPolicy) policy =
         parse(HEAD ",\"id\":\"strict\",\"required\":[\"host-integrity\"],\"expires_s\":86400,"
                    "\"max_age_s\":1,\"accept_suites\":[\"S384\"],"
                    "\"startup\":{\"required_items\":[\"kernel\",\"machine\"]},"
-                   "\"runtime\":{\"required_views\":[\"task list\"]}}");
+                   "\"runtime\":{\"required_views\":[\"task list\"],"
+                   "\"required_checks\":[\"strings\",\"control-registers\"],"
+                   "\"allow\":{\"bpf\":[\"" DIGEST "\"],\"hooks\":[\"nf_agent\"]}}}");
     g_assert_cmpstr(policy->id, ==, "strict");
     g_assert_cmpuint(policy->required, ==, 1u << MONATT_PROPERTY_HOST);
     g_assert_cmpint(policy->expires_s, ==, 86400);
@@ -48,6 +52,13 @@ static void test_accepts_all(void)
     g_assert_cmpuint(policy->required_items, ==,
                      1u << MONATT_BOOT_KERNEL | 1u << MONATT_BOOT_MACHINE);
     g_assert_cmpuint(policy->required_views, ==, MONATT_VIEW_BIT(MONATT_VIEW_LIST));
+    g_assert_cmpuint(policy->required_checks, ==,
+                     1u << MONATT_SUBCHECK_STRINGS | 1u << MONATT_SUBCHECK_CONTROL_REGISTERS);
+    g_assert_true(policy->checks_listed);
+    g_assert_cmpuint(policy->allowed_bpf->len, ==, 1);
+    g_assert_cmpstr(g_ptr_array_index(policy->allowed_bpf, 0), ==, DIGEST);
+    g_assert_cmpuint(policy->allowed_hooks->len, ==, 1);
+    g_assert_cmpstr(g_ptr_array_index(policy->allowed_hooks, 0), ==, "nf_agent");
 }
 
 static const struct {
@@ -83,6 +94,13 @@ static const struct {
     {HEAD ",\"startup\":{\"required_items\":[\"bios\"]}}", MONATT_ERROR_FORMAT, "element 0"},
     {HEAD ",\"runtime\":{\"required_views\":[]}}", MONATT_ERROR_FORMAT, "required_views"},
     {HEAD ",\"runtime\":{\"required_views\":[\"task list\",8]}}", MONATT_ERROR_FORMAT, "element 1"},
+    {HEAD ",\"runtime\":{\"required_checks\":[\"no-such\"]}}", MONATT_ERROR_FORMAT, "element 0"},
+    {HEAD ",\"runtime\":{\"required_checks\":[\"hidden-tasks\"]}}", MONATT_ERROR_FORMAT,
+     "required_checks"},
+    {HEAD ",\"runtime\":{\"allow\":{\"all\":[]}}}", MONATT_ERROR_FORMAT, "all"},
+    {HEAD ",\"runtime\":{\"allow\":{\"bpf\":[\"0011\"]}}}", MONATT_ERROR_FORMAT, "bpf"},
+    {HEAD ",\"runtime\":{\"allow\":{\"hooks\":[\"*\"]}}}", MONATT_ERROR_FORMAT, "hooks"},
+    {HEAD ",\"runtime\":{\"allow\":{\"hooks\":[\"\"]}}}", MONATT_ERROR_FORMAT, "hooks"},
     {"[[[[[[[[[[[[[[[[[", MONATT_ERROR_LIMIT, "deeper"},
 };
 

@@ -87,6 +87,14 @@ gboolean check_checkpoint(const MonattAppraisal *a, const void *log, size_t size
 /* One rule a property: writes a verdict, cannot fail. */
 void rule_startup(const MonattAppraisal *a, MonattPropertyResult *result);
 void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result);
+/* A part of rule_runtime(): the checks of the kernel, in records from first to last.  Returns how
+ * many were looked at whole; appends to text what was and what was not. */
+unsigned rule_checks(const MonattAppraisal *a, uint64_t first, uint64_t last, GString *text,
+                     MonattPropertyResult *result);
+/* Another part: what checks found, now and earlier in this boot. */
+void rule_check_findings(const MonattAppraisal *a, MonattPropertyResult *result);
+/* Measured longer before the report than the policy allows? */
+void rule_age(const MonattAppraisal *a, uint64_t t1_ns, MonattPropertyResult *result);
 void rule_host(const MonattAppraisal *a, MonattPropertyResult *result);
 void rule_not_measured(const MonattAppraisal *a, MonattPropertyResult *result);
 

@@ -19,6 +19,11 @@ void monatt_log_facts_init(MonattLogFacts *facts)
     facts->earlier = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
     facts->open_summaries = g_array_new(FALSE, TRUE, sizeof(MonattSummaryFact));
     facts->open_findings = g_array_new(FALSE, TRUE, sizeof(MonattFindingFact));
+    facts->checks = g_array_new(FALSE, TRUE, sizeof(MonattCheckFact));
+    facts->check_findings = g_array_new(FALSE, TRUE, sizeof(MonattCheckFindingFact));
+    facts->earlier_checks = g_array_new(FALSE, TRUE, sizeof(MonattCheckFindingFact));
+    facts->open_checks = g_array_new(FALSE, TRUE, sizeof(MonattCheckFact));
+    facts->open_check_findings = g_array_new(FALSE, TRUE, sizeof(MonattCheckFindingFact));
 }
 
 void monatt_log_facts_clear(MonattLogFacts *facts)
@@ -29,6 +34,11 @@ void monatt_log_facts_clear(MonattLogFacts *facts)
     g_clear_pointer(&facts->earlier, g_array_unref);
     g_clear_pointer(&facts->open_summaries, g_array_unref);
     g_clear_pointer(&facts->open_findings, g_array_unref);
+    g_clear_pointer(&facts->checks, g_array_unref);
+    g_clear_pointer(&facts->check_findings, g_array_unref);
+    g_clear_pointer(&facts->earlier_checks, g_array_unref);
+    g_clear_pointer(&facts->open_checks, g_array_unref);
+    g_clear_pointer(&facts->open_check_findings, g_array_unref);
 }
 
 static bool keep_boot(MonattLogFacts *facts, const MonattCelEntry *entry,
@@ -76,6 +86,47 @@ static bool keep_finding(MonattLogFacts *facts, const MonattCelEntry *entry,
     return true;
 }
 
+static bool keep_check(MonattLogFacts *facts, const MonattCelEntry *entry,
+                       const MonattRecord *record, MonattError *err)
+{
+    MonattCheckFact fact = {
+        .number = entry->number, .flags = record->flags, .t1_ns = record->t1_ns};
+    if (!monatt_check_summary_decode(record, &fact.summary, err)) {
+        return false;
+    }
+    facts->open_checks_total++;
+    if (facts->open_checks->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->open_checks, fact);
+    }
+    return true;
+}
+
+static bool keep_check_finding(MonattLogFacts *facts, const MonattCelEntry *entry,
+                               const MonattRecord *record, MonattError *err)
+{
+    MonattCheckFindingFact fact = {.number = entry->number};
+    if (!monatt_check_finding_decode(record, &fact.finding, err)) {
+        return false;
+    }
+    facts->open_check_findings_total++;
+    if (facts->open_check_findings->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->open_check_findings, fact);
+    }
+    return true;
+}
+
+gboolean monatt_log_facts_has_check(const GArray *findings,
+                                    const MonattCheckFindingPayload *finding)
+{
+    for (guint i = 0; i < findings->len; i++) {
+        if (monatt_check_finding_is_same(
+                &g_array_index(findings, MonattCheckFindingFact, i).finding, finding)) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 gboolean monatt_log_facts_has(const GArray *findings, const MonattFindingPayload *finding)
 {
     for (guint i = 0; i < findings->len; i++) {
@@ -93,6 +144,32 @@ static void keep_earlier(MonattLogFacts *facts, const MonattFindingFact *fact)
     if (facts->earlier->len < MONATT_LOG_FACTS_KEPT &&
         !monatt_log_facts_has(facts->earlier, &fact->finding)) {
         g_array_append_val(facts->earlier, *fact);
+    }
+}
+
+static void keep_earlier_check(MonattLogFacts *facts, const MonattCheckFindingFact *fact)
+{
+    gboolean known = monatt_log_facts_has_check(facts->earlier_checks, &fact->finding);
+    gboolean compromised = fact->finding.severity == MONATT_SEVERITY_COMPROMISED;
+    facts->earlier_total += compromised;
+    if (!known && facts->earlier_checks->len < MONATT_LOG_FACTS_KEPT) {
+        g_array_append_val(facts->earlier_checks, *fact);
+    } else if (!known && !compromised) {
+        facts->earlier_lost++;
+    }
+}
+
+static void pass_on_checks(MonattLogFacts *facts)
+{
+    for (guint i = 0; i < facts->check_findings->len; i++) {
+        keep_earlier_check(facts, &g_array_index(facts->check_findings, MonattCheckFindingFact, i));
+    }
+    for (guint i = 0; i < facts->checks->len; i++) {
+        const MonattCheckSummaryPayload *summary =
+            &g_array_index(facts->checks, MonattCheckFact, i).summary;
+        if (facts->check_findings_total == 0) {
+            facts->earlier_total += summary->findings - summary->degraded;
+        }
     }
 }
 
@@ -132,6 +209,10 @@ static bool keep_report(MonattLogFacts *facts, const MonattCelEntry *entry,
     facts->has_report = TRUE;
     facts->report_number = entry->number;
     pass_on_findings(facts);
+    pass_on_checks(facts);
+    close_list(facts->checks, facts->open_checks, &facts->checks_total, &facts->open_checks_total);
+    close_list(facts->check_findings, facts->open_check_findings, &facts->check_findings_total,
+               &facts->open_check_findings_total);
     close_list(facts->summaries, facts->open_summaries, &facts->summaries_total,
                &facts->open_summaries_total);
     close_list(facts->findings, facts->open_findings, &facts->findings_total,
@@ -148,6 +229,8 @@ static bool is_in_place(uint16_t type, uint32_t index)
         return index == MONATT_MR_PLUGIN;
     case MONATT_RECORD_TASKS_SUMMARY:
     case MONATT_RECORD_FINDING:
+    case MONATT_RECORD_CHECK_SUMMARY:
+    case MONATT_RECORD_CHECK_FINDING:
         return index == MONATT_MR_INTROSPECTION;
     case MONATT_RECORD_BOOT_ITEM:
     case MONATT_RECORD_MACHINE:
@@ -177,6 +260,10 @@ static bool keep(MonattLogFacts *facts, const MonattCelEntry *entry, const Monat
         return keep_summary(facts, entry, record, err);
     case MONATT_RECORD_FINDING:
         return keep_finding(facts, entry, record, err);
+    case MONATT_RECORD_CHECK_SUMMARY:
+        return keep_check(facts, entry, record, err);
+    case MONATT_RECORD_CHECK_FINDING:
+        return keep_check_finding(facts, entry, record, err);
     case MONATT_RECORD_BOOT_ITEM:
     case MONATT_RECORD_MACHINE:
         return keep_boot(facts, entry, record, err);
@@ -193,8 +280,16 @@ static bool keep_retained(MonattLogFacts *facts, const MonattCelEntry *entry,
                           const MonattRecord *record, MonattError *err)
 {
     MonattFindingFact fact = {.number = entry->number};
+    MonattCheckFindingFact check = {.number = entry->number};
     if (entry->index != MONATT_MR_INTROSPECTION) {
         return keep(facts, entry, record, err);
+    }
+    if (record->type == MONATT_RECORD_CHECK_FINDING) {
+        if (!monatt_check_finding_decode(record, &check.finding, err)) {
+            return false;
+        }
+        keep_earlier_check(facts, &check);
+        return true;
     }
     if (record->type != MONATT_RECORD_FINDING) {
         return true; /* a summary that counted some: the checkpoint's count has it */

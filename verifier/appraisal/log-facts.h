@@ -10,7 +10,7 @@
 
 #include <glib.h>
 #include "libmonatt/evidence/evidence.h"
-#include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/check-records.h"
 
 G_BEGIN_DECLS
 
@@ -35,16 +35,36 @@ typedef struct MonattFindingFact {
     MonattFindingPayload finding;
 } MonattFindingFact;
 
+typedef struct MonattCheckFact {
+    uint64_t number;
+    uint32_t flags;
+    uint64_t t1_ns;
+    MonattCheckSummaryPayload summary;
+} MonattCheckFact;
+
+typedef struct MonattCheckFindingFact {
+    uint64_t number;
+    MonattCheckFindingPayload finding;
+} MonattCheckFindingFact;
+
 typedef struct MonattLogFacts {
     GArray *boot;      /* MonattBootFact, of the whole boot */
     GArray *summaries; /* MonattSummaryFact, between the last report and the one before it */
     GArray *findings;  /* MonattFindingFact, likewise */
     uint64_t boot_total, summaries_total, findings_total;
     GArray *earlier;        /* MonattFindingFact of this boot before that, each process once */
-    uint64_t earlier_total; /* records that reported one */
+    GArray *checks;         /* MonattCheckFact, as summaries */
+    GArray *check_findings; /* MonattCheckFindingFact, as findings */
+    uint64_t checks_total, check_findings_total;
+    GArray *earlier_checks; /* MonattCheckFindingFact, as earlier, of both severities */
+    uint64_t earlier_total; /* records that reported a compromise */
+    uint64_t earlier_lost;  /* degraded ones that there was no room for */
     GArray *open_summaries; /* not yet closed by a report: no rule may look at these */
     GArray *open_findings;
     uint64_t open_summaries_total, open_findings_total;
+    GArray *open_checks;
+    GArray *open_check_findings;
+    uint64_t open_checks_total, open_check_findings_total;
     gboolean has_locks;
     MonattLocksPayload locks; /* the last one */
     gboolean has_syscalls;
@@ -59,6 +79,9 @@ void monatt_log_facts_init(MonattLogFacts *facts);
 void monatt_log_facts_clear(MonattLogFacts *facts);
 /* Is the same process, by address, pid and start, among these MonattFindingFacts? */
 gboolean monatt_log_facts_has(const GArray *findings, const MonattFindingPayload *finding);
+/* Is the same thing among these MonattCheckFindingFacts? */
+gboolean monatt_log_facts_has_check(const GArray *findings,
+                                    const MonattCheckFindingPayload *finding);
 /* REFUSED: a record of another VM or boot, out of sequence; FORMAT: a known record that does not
  * decode. */
 bool monatt_log_facts_collect(MonattLogFacts *facts, const void *log, size_t size,

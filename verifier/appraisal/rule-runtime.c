@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rule-runtime.c - runtime-integrity: does the kernel run a process that a list does not show?
+ * rule-runtime.c - runtime-integrity: are all processes shown, and is the kernel what it was?
  *
  * properties.md 0 and 2: a finding is a fact that persisted over several scans, so it decides
  * whatever else is wrong; short of one, only a whole and fresh measurement is healthy.
@@ -59,7 +59,7 @@ static void judge_earlier(const MonattAppraisal *a, MonattPropertyResult *result
     }
     if (facts->earlier_total > 0) {
         monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "hidden-earlier",
-                                     "hidden processes were found earlier in this boot");
+                                     "a compromise was found earlier in this boot");
     }
 }
 
@@ -122,16 +122,14 @@ static void judge_summary(const MonattAppraisal *a, const MonattSummaryFact *fac
     }
 }
 
-/* Stale: measured longer before the report than the policy allows. */
-static void judge_age(const MonattAppraisal *a, const MonattSummaryFact *fact,
-                      MonattPropertyResult *result)
+void rule_age(const MonattAppraisal *a, uint64_t t1_ns, MonattPropertyResult *result)
 {
     uint64_t limit_ns = (uint64_t)a->input->policy->max_age_s * 1000000000u;
     uint64_t now_ns = a->claims->uptime_ns;
-    if (now_ns > fact->t1_ns && now_ns - fact->t1_ns > limit_ns) {
+    if (now_ns > t1_ns && now_ns - t1_ns > limit_ns) {
         monatt_property_result_raise(result, MONATT_VERDICT_UNKNOWN, "stale",
                                      "measured %" G_GUINT64_FORMAT " s before the report",
-                                     (now_ns - fact->t1_ns) / 1000000000u);
+                                     (now_ns - t1_ns) / 1000000000u);
     }
 }
 
@@ -145,7 +143,7 @@ static const MonattMeasurement *find_measurement(const MonattClaims *claims, con
     return NULL;
 }
 
-static char *describe(const MonattSummaryFact *fact)
+static GString *describe(const MonattSummaryFact *fact)
 {
     GString *text = g_string_new("");
     uint32_t uncounted = fact->summary.views_read;
@@ -159,7 +157,7 @@ static char *describe(const MonattSummaryFact *fact)
         g_autofree char *names = name_views(uncounted);
         g_string_append_printf(text, "%scompared with %s", text->len > 0 ? ", " : "", names);
     }
-    return g_string_free(text, FALSE);
+    return text;
 }
 
 void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
@@ -167,18 +165,20 @@ void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
     const MonattLogFacts *facts = &a->facts;
     const MonattMeasurement *m = find_measurement(a->claims, "tasks");
     const MonattSummaryFact *last = NULL;
-    result->rule = "every task that one view shows stands in the others";
+    result->rule = "every task that one view shows stands in the others, and the kernel is its own";
     g_free(result->reference);
     g_autofree char *views = name_views(a->input->policy->required_views);
     result->reference = g_strdup_printf("views: %s", views);
     judge_findings(a, result);
+    rule_check_findings(a, result);
     judge_earlier(a, result);
     if (m == NULL) {
         monatt_property_result_raise(result, MONATT_VERDICT_UNKNOWN, "not-measured",
                                      "the guest's tasks were not measured");
         return;
     }
-    if (facts->unreadable[PROPERTY_MR] > 0 || facts->summaries_total > facts->summaries->len) {
+    if (facts->unreadable[PROPERTY_MR] > 0 || facts->summaries_total > facts->summaries->len ||
+        facts->checks_total > facts->checks->len) {
         monatt_property_result_raise(result, MONATT_VERDICT_UNKNOWN, "unreadable",
                                      "MR%d holds records that this version cannot judge",
                                      PROPERTY_MR);
@@ -189,7 +189,7 @@ void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
             continue;
         }
         judge_summary(a, fact, result);
-        judge_age(a, fact, result);
+        rule_age(a, fact->t1_ns, result);
         last = fact;
     }
     if (last == NULL) {
@@ -197,9 +197,13 @@ void rule_runtime(const MonattAppraisal *a, MonattPropertyResult *result)
                                      "the guest's tasks were not measured for this report");
         return;
     }
+    GString *text = describe(last);
+    unsigned checks = rule_checks(a, m->first, m->last, text, result);
     g_free(result->measured);
-    result->measured = describe(last);
-    monatt_property_result_raise(result, MONATT_VERDICT_HEALTHY, "no-hidden-process",
-                                 "no process is hidden in %d views",
-                                 __builtin_popcount(last->summary.views_read));
+    result->measured = g_string_free(text, FALSE);
+    g_autofree char *also =
+        checks > 0 ? g_strdup_printf(", and %u checks of the kernel found nothing", checks) : NULL;
+    monatt_property_result_raise(
+        result, MONATT_VERDICT_HEALTHY, "no-hidden-process", "no process is hidden in %d views%s",
+        __builtin_popcount(last->summary.views_read), also != NULL ? also : "");
 }
