@@ -51,8 +51,9 @@ typedef struct Campaign {
     CheckVcpu vcpus[VCPU_SOURCE_MAXIMUM];  /* as the guest has them */
     CheckVcpu forged[VCPU_SOURCE_MAXIMUM]; /* what the checks are shown */
     Baselines baselines;
-    void *states[CHECKS_MAXIMUM];
-    CheckSightings sightings;
+    CheckRunner *runner;
+    CheckReport report;
+    unsigned shown;
     size_t known_count;
     CheckFinding known[KNOWN_MAXIMUM]; /* what the clean guest has */
 } Campaign;
@@ -107,43 +108,34 @@ static void look_at_tasks(Campaign *campaign, Look *look)
 /* One pass of the checks; with learn set, what they see is known from now on. */
 static Look look(Campaign *campaign, uint32_t checks, bool learn)
 {
-    static CheckResult result;
     Look seen = {.whole = true};
-    WalkBudget budget = {.steps = CHECK_STEPS};
-    Owners *owners;
-    GuestKernel *kernel = &campaign->mutator.kernel;
+    uint64_t wanted = 0;
+    uint32_t sightings;
+    CheckReport *report = &campaign->report;
 
-    address_space_forget(&kernel->space);
-    owners = owners_read(kernel, &budget);
-    for (size_t i = 0; owners && check_table[i]; i++) {
-        CheckContext context = {.check = check_table[i],
-                                .kernel = kernel,
-                                .inputs = &campaign->inputs,
-                                .owners = owners,
-                                .budget = {.steps = CHECK_STEPS},
-                                .state = &campaign->states[i],
-                                .result = &result,
-                                .sightings = &campaign->sightings};
-        if (!(checks & MUTATION_BIT(check_table[i]->id))) {
-            continue;
-        }
-        memset(&result, 0, sizeof(result));
-        campaign->sightings.count = campaign->sightings.beyond = 0;
-        check_table[i]->run(&context);
-        seen.whole = seen.whole && result.reason == MONATT_REASON_NONE && !context.budget.exhausted;
-        for (uint32_t k = 0; k < campaign->sightings.count; k++) {
-            const CheckFinding *finding = &campaign->sightings.items[k];
-            if (is_known(campaign, finding)) {
-                continue;
-            }
-            seen.found = true;
-            seen.named = seen.named || names(&campaign->mutator, finding);
-            if (learn && campaign->known_count < KNOWN_MAXIMUM) {
-                campaign->known[campaign->known_count++] = *finding;
-            }
+    for (size_t i = 0; check_table[i]; i++) {
+        wanted |= checks & MUTATION_BIT(check_table[i]->id) ? 1ull << i : 0;
+    }
+    check_runner_pass(campaign->runner, &campaign->mutator.kernel, &campaign->inputs, wanted,
+                      report, &sightings);
+    for (size_t i = 0; i < report->result_count; i++) {
+        seen.whole = seen.whole && report->results[i].reason == MONATT_REASON_NONE;
+        if (learn && report->results[i].reason != MONATT_REASON_NONE && campaign->shown++ < 16) {
+            fprintf(stderr, "clean guest: %s: %s\n", check_by_id(report->results[i].check)->name,
+                    report->results[i].text);
         }
     }
-    owners_free(owners);
+    for (size_t i = 0; i < report->finding_count; i++) {
+        const CheckFinding *finding = &report->findings[i];
+        if (is_known(campaign, finding)) {
+            continue;
+        }
+        seen.found = true;
+        seen.named = seen.named || names(&campaign->mutator, finding);
+        if (learn && campaign->known_count < KNOWN_MAXIMUM) {
+            campaign->known[campaign->known_count++] = *finding;
+        }
+    }
     if ((checks & MUTATION_BIT(MONATT_SUBCHECK_HIDDEN_TASK)) &&
         !check_by_id(MONATT_SUBCHECK_HIDDEN_TASK)) {
         look_at_tasks(campaign, &seen);
@@ -267,12 +259,12 @@ static void run_scans(Campaign *campaign, const Options *options)
 {
     static GuestClocks clocks;
     static CheckReport report;
-    CheckRunner *runner = check_runner_new();
+    CheckRunner *runner = campaign->runner;
     unsigned long compromised = 0, degraded = 0, again = 0, incomplete = 0, shown = 0;
     unsigned long unsettled = 0, baselines[BASELINES] = {0};
 
     open_clock(options->clock, &clocks);
-    for (unsigned long i = 0; runner && i < options->scans; i++) {
+    for (unsigned long i = 0; i < options->scans; i++) {
         bool bad = false, weak = false, repeated = false, partial = false;
         unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
         for (int k = 0; k < BASELINES; k++) {
@@ -313,7 +305,6 @@ static void run_scans(Campaign *campaign, const Options *options)
         printf(", \"%s\": %lu", baseline_names[i], baselines[i]);
     }
     printf("}\n");
-    check_runner_free(runner);
 }
 
 static bool read_registers(Campaign *campaign, const char *path, MonattError *err)
@@ -363,6 +354,10 @@ static bool run(const Options *options, MonattError *err)
     if (options->registers && !read_registers(&campaign, options->registers, err)) {
         return false;
     }
+    campaign.runner = check_runner_new();
+    if (!campaign.runner) {
+        return monatt_error_set(err, MONATT_ERROR_SYSTEM, "campaign: out of memory");
+    }
     baselines_learn(&campaign.baselines, &campaign.mutator);
     if (options->scans > 0) {
         run_scans(&campaign, options);
@@ -379,11 +374,7 @@ static bool run(const Options *options, MonattError *err)
         }
         run_placements(&campaign, options);
     }
-    for (size_t i = 0; check_table[i]; i++) {
-        if (campaign.states[i] && check_table[i]->clear) {
-            check_table[i]->clear(campaign.states[i]);
-        }
-    }
+    check_runner_free(campaign.runner);
     mutator_close(&campaign.mutator);
     return true;
 }

@@ -162,6 +162,6 @@ const Mutation mutations_of_rodata[] = {
      rodata_pointer},
     {"idt-gate", IDT, false, "an IDT gate leads elsewhere", idt_gate},
     {"idt-level", IDT, true, "an IDT gate that programs may call", idt_level},
-    {"vdso-byte", VDSO | RODATA, false, "a byte of the vDSO", vdso_byte},
+    {"vdso-byte", VDSO, false, "a byte of the vDSO", vdso_byte},
     {NULL},
 };

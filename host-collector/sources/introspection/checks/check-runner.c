@@ -316,4 +316,7 @@ void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInpu
 {
     first_pass(runner, kernel, inputs, wanted, NULL, report);
     *ret_sightings = runner->candidate_count;
+    for (uint32_t i = 0; i < runner->candidate_count && i < CHECK_FINDINGS; i++) {
+        report->findings[report->finding_count++] = runner->candidates[i].finding;
+    }
 }

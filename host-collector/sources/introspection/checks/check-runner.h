@@ -32,7 +32,8 @@ void check_runner_forget(CheckRunner *runner);
 void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks,
                           const CheckInputs *inputs, uint64_t wanted, unsigned deadline_ms,
                           Table *tables, CheckReport *report);
-/* One pass without a wait; sightings are not judged (benchmarks, fuzzing). */
+/* One pass without a wait, for benchmarks, fuzzing and campaigns: the report's findings are what
+ * was seen once, judged by nobody. */
 void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
                        uint64_t wanted, CheckReport *report, uint32_t *ret_sightings);
 
