@@ -13,6 +13,7 @@ extern const Check check_kernel_rodata;
 extern const Check check_executable_pages;
 extern const Check check_interrupt_table;
 extern const Check check_function_pointers;
+extern const Check check_control_registers;
 extern const Check check_strings;
 extern const Check check_bpf;
 extern const Check check_kprobes;

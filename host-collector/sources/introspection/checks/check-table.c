@@ -14,6 +14,7 @@ const Check *const check_table[] = {
     &check_kernel_rodata,
     &check_executable_pages,
     &check_interrupt_table,
+    &check_control_registers,
     &check_function_pointers,
     &check_strings,
     &check_bpf,
