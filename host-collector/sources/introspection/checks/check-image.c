@@ -21,6 +21,7 @@ const KernelImage *check_image(CheckContext *context, const char **ret_why)
         reference->good =
             kernel_image_open(&reference->image, context->inputs->image,
                               context->inputs->image_size, &context->kernel->info, &err);
+        reference->other = !reference->good && err.code == MONATT_ERROR_MISSING;
         monatt_text_printable(err.message, strlen(err.message), reference->why,
                               sizeof(reference->why));
     }

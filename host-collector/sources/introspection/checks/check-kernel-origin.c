@@ -1,132 +1,254 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * check-kernel-origin.c - whether what is looked at is the kernel that runs, and the measured one
+ * check-kernel-origin.c - whether the kernel that is looked at is the measured one, and runs
  *
- * All other checks follow the page tables that a note in guest memory names, and a hostile guest
- * can write a second kernel with a note of its own.  Two things of the host contradict it: the
- * measured image, whose release and build the kernel must bear, and the CR3 of each vCPU, whose
- * upper half must be the one of those page tables.
+ * Introspection begins with a note in guest memory (VMCOREINFO), which a guest can write twice: a
+ * second, quiet kernel image beside the one that runs would pass every check.  So the kernel that
+ * was found must carry the measured image's build id and banner, begin with its code, and be what
+ * the vCPUs have mapped: the upper half of their page tables is the kernel's own, entry by entry.
+ *
+ * Must never take a page root from the guest's word alone when the host can say one.
  */
 #include <stdio.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
 
-#define BANNER_SIZE 257
-#define ENTRIES 512u
+#define TABLE_ENTRIES 512u
 #define KERNEL_HALF 256u
-#define ENTRY_FLAGS 0xfffull
-#define ENTRY_ADDRESS 0x000ffffffffff000ull
 #define ENTRY_PRESENT 1ull
-#define USER_ROOT 0x1000ull /* KPTI: the user's root is the page behind the kernel's */
-#define TEXT_ENTRY 511u     /* PML4 entry of the kernel's text */
+#define ENTRY_ADDRESS 0x000ffffffffff000ull
+#define CR3_ADDRESS 0x000ffffffffff000ull /* without PCID and bit 63 */
+#define CR3_USER (1ull << 12)             /* PTI: the root of user mode is the odd page of a pair */
+#define CR0_PAGING (1ull << 31)
+#define FEATURE_PTI (7u * 32 + 11)
+/* The one slot of the kernel half that is a process's own: its LDT (PTI only). */
+#define LDT_SLOT_4 272u /* 0xffff880000000000, arch/x86/include/asm/pgtable_64_types.h */
+#define LDT_SLOT_5 400u
+#define NOTES_MAXIMUM 4096u
+#define BANNER_MAXIMUM 256u
+#define NOTE_NAME "GNU"
+#define NOTE_BUILD_ID 3u
+#define BUILD_ID_MAXIMUM 20u
+/* Of the first page of text: what boot and tracing patch is 3 to 5 %. */
+#define TEXT_SAME_PERCENT 75u
+
+static uint32_t get_u32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
+/* The build id among ELF notes, in hex; "": there is none. */
+static void build_id(const uint8_t *notes, size_t size, char ret[2 * BUILD_ID_MAXIMUM + 1])
+{
+    size_t at = 0;
+
+    ret[0] = '\0';
+    while (size - at >= 12) {
+        uint32_t name = get_u32(notes + at), length = get_u32(notes + at + 4);
+        size_t name_padded = ((size_t)name + 3) & ~(size_t)3;
+        size_t length_padded = ((size_t)length + 3) & ~(size_t)3;
+        if (name_padded > size - at - 12 || length_padded > size - at - 12 - name_padded) {
+            return;
+        }
+        if (get_u32(notes + at + 8) == NOTE_BUILD_ID && name == sizeof(NOTE_NAME) &&
+            memcmp(notes + at + 12, NOTE_NAME, sizeof(NOTE_NAME)) == 0 &&
+            length <= BUILD_ID_MAXIMUM) {
+            for (uint32_t i = 0; i < length; i++) {
+                snprintf(ret + 2 * i, 3, "%02x", notes[at + 12 + name_padded + i]);
+            }
+            return;
+        }
+        at += 12 + name_padded + length_padded;
+    }
+}
+
+static void compare_notes(CheckContext *context, const KernelImage *image)
+{
+    uint8_t now[NOTES_MAXIMUM];
+    char expected[2 * BUILD_ID_MAXIMUM + 1], observed[2 * BUILD_ID_MAXIMUM + 1];
+    char told[2 * BUILD_ID_MAXIMUM + 1];
+    const uint8_t *built;
+    uint64_t address;
+    size_t size;
+
+    if (!kernel_image_section(image, ".notes", &address, &built, &size) || size > sizeof(now)) {
+        check_lacks(context, "section '.notes' in its image");
+        return;
+    }
+    if (!address_space_read(&context->kernel->space, address, now, size)) {
+        check_reason(context, MONATT_REASON_TORN, "the kernel's notes are not mapped");
+        return;
+    }
+    build_id(built, size, expected);
+    build_id(now, size, observed);
+    if (memcmp(built, now, size) != 0) {
+        check_found(context, CHECK_COMPROMISED, address, "build id", expected, observed, "",
+                    "the kernel that was found is not the one that was measured");
+    } else if (vmcoreinfo_text(&context->kernel->info, "BUILD-ID", told, sizeof(told)) &&
+               expected[0] && strcmp(told, expected) != 0) {
+        check_found(context, CHECK_COMPROMISED, address, "VMCOREINFO", expected, told, "",
+                    "the note that describes the kernel is another kernel's");
+    }
+}
 
 static void compare_banner(CheckContext *context, const KernelImage *image)
 {
-    char banner[BANNER_SIZE], expected[BANNER_SIZE] = "";
-    const uint8_t *bytes;
-    uint64_t address, ours;
+    static const char lead[] = "Linux version ";
+    char expected[BANNER_MAXIMUM] = "", observed[BANNER_MAXIMUM] = "";
+    const uint8_t *built;
+    uint64_t address;
+    size_t release = strlen(context->kernel->release);
 
-    if (!kernel_image_symbol(image, "linux_banner", &ours) ||
-        !(bytes = kernel_image_at(image, ours, BANNER_SIZE - 1))) {
-        check_lacks(context, "linux_banner in its image");
+    if (!kernel_image_symbol(image, "linux_banner", &address) ||
+        !(built = kernel_image_at(image, address, sizeof(expected)))) {
+        check_lacks(context, "symbol 'linux_banner' in its image");
         return;
     }
-    for (size_t i = 0; i < BANNER_SIZE - 1 && bytes[i] && bytes[i] != '\n'; i++) {
-        expected[i] = (char)bytes[i];
-        expected[i + 1] = '\0';
-    }
-    if (!guest_kernel_symbol(context->kernel, "linux_banner", &address) ||
-        !guest_kernel_string(context->kernel, address, banner, sizeof(banner))) {
-        check_lacks(context, "linux_banner");
+    memcpy(expected, built, sizeof(expected) - 1);
+    if (!guest_kernel_string(context->kernel, address, observed, sizeof(observed))) {
+        check_reason(context, MONATT_REASON_TORN, "linux_banner is not mapped");
         return;
     }
-    if (address != ours || strncmp(banner, expected, strlen(expected)) != 0) {
-        check_found(context, CHECK_COMPROMISED, address, "linux_banner", expected, banner, "",
-                    "the kernel that runs is not the one that was measured");
+    expected[strcspn(expected, "\n")] = '\0';
+    if (strncmp(expected, observed, strlen(expected)) != 0) {
+        check_found(context, CHECK_COMPROMISED, address, "linux_banner", expected, observed, "",
+                    "the kernel that was found is not the one that was measured");
+    } else if (strncmp(expected, lead, sizeof(lead) - 1) != 0 ||
+               strncmp(expected + sizeof(lead) - 1, context->kernel->release, release) != 0 ||
+               expected[sizeof(lead) - 1 + release] != ' ') {
+        check_found(context, CHECK_COMPROMISED, address, "release", expected,
+                    context->kernel->release, "",
+                    "the release that the kernel tells is not the measured one");
     }
 }
 
-/* A page-table entry of the top level without what the CPU writes into it. */
-static uint64_t entry_place(uint64_t entry)
+static void compare_text(CheckContext *context, const KernelImage *image)
 {
-    return entry & ENTRY_PRESENT ? entry & ENTRY_ADDRESS : 0;
-}
+    uint8_t now[GUEST_PAGE_SIZE];
+    char observed[CHECK_VALUE_SIZE];
+    const uint8_t *built;
+    uint64_t address;
+    size_t same = 0;
 
-/* The entry that maps kernel text, by a vCPU's root; false: no such page. */
-static bool text_entry(CheckContext *context, uint64_t root, uint64_t *ret_place)
-{
-    const GuestMemory *memory = context->kernel->space.memory;
-    uint64_t entry;
-
-    if (!guest_memory_copy(memory, (root & ENTRY_ADDRESS) + 8 * TEXT_ENTRY, &entry,
-                           sizeof(entry))) {
-        return false;
+    if (!kernel_image_symbol(image, "_stext", &address) ||
+        !(built = kernel_image_at(image, address, sizeof(now))) ||
+        !address_space_read(&context->kernel->space, address, now, sizeof(now))) {
+        check_reason(context, MONATT_REASON_TORN, "the begin of kernel text is not mapped");
+        return;
     }
-    *ret_place = entry_place(entry);
-    return true;
+    for (size_t i = 0; i < sizeof(now); i++) {
+        same += built[i] == now[i];
+    }
+    check_count(context, "text bytes as built", same);
+    if (same < sizeof(now) / 100 * TEXT_SAME_PERCENT) {
+        snprintf(observed, sizeof(observed), "%zu of %zu bytes", same, sizeof(now));
+        check_found(context, CHECK_COMPROMISED, address, "_stext", "the measured kernel's code",
+                    observed, "", "other code lies where the measured kernel begins");
+    }
 }
 
-/* Through a root's own tables, kernel text must lie where the kernel's tables have it. */
-static bool maps_text(CheckContext *context, uint64_t root, uint64_t stext, uint64_t physical)
+/* By the guest's word, and only to choose between two pages that must both be the kernel's. */
+static bool has_pti(GuestKernel *kernel)
 {
-    static AddressSpace space;
-    uint64_t found;
+    uint64_t address;
+    uint32_t offset, word;
 
-    address_space_init(&space, context->kernel->space.memory, root, context->kernel->space.levels);
-    return address_space_translate(&space, stext, &found) && found == physical;
+    return guest_kernel_symbol(kernel, "boot_cpu_data", &address) &&
+           guest_kernel_member(kernel, "cpuinfo_x86", "x86_capability", &offset) &&
+           address_space_u32(&kernel->space, address + offset + FEATURE_PTI / 32 * 4, &word) &&
+           (word >> FEATURE_PTI % 32 & 1);
 }
 
-static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *vcpu)
+static bool read_half(const GuestMemory *memory, uint64_t root, uint64_t ret[KERNEL_HALF])
 {
-    uint64_t kernel_root = context->kernel->space.root;
-    uint64_t root = vcpu->cr3 & ENTRY_ADDRESS;
+    return guest_memory_copy(memory, root + KERNEL_HALF * 8, ret, KERNEL_HALF * 8);
+}
+
+/* The first slot of the kernel half that leads elsewhere than the kernel's own; 0: none does. */
+static unsigned odd_slot(const uint64_t kernel[KERNEL_HALF], const uint64_t found[KERNEL_HALF],
+                         unsigned ldt_slot)
+{
+    for (unsigned i = 0; i < KERNEL_HALF; i++) {
+        /* The last one maps the kernel's text: it is in every root. */
+        if (((found[i] & ENTRY_PRESENT) || i == KERNEL_HALF - 1) && KERNEL_HALF + i != ldt_slot &&
+            ((found[i] ^ kernel[i]) & (ENTRY_ADDRESS | ENTRY_PRESENT))) {
+            return KERNEL_HALF + i;
+        }
+    }
+    return 0;
+}
+
+static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *vcpu, bool pti,
+                       const uint64_t kernel[KERNEL_HALF])
+{
+    uint64_t root = vcpu->cr3 & CR3_ADDRESS & (pti ? ~CR3_USER : UINT64_MAX);
+    unsigned ldt = context->kernel->space.levels == 5 ? LDT_SLOT_5 : LDT_SLOT_4;
+    uint64_t found[KERNEL_HALF];
     char object[CHECK_OBJECT_SIZE], expected[CHECK_VALUE_SIZE], observed[CHECK_VALUE_SIZE];
-    uint64_t stext, physical, wanted, found;
+    unsigned slot;
 
-    if (!guest_kernel_symbol(context->kernel, "_stext", &stext) ||
-        !address_space_translate(&context->kernel->space, stext, &physical)) {
-        return;
+    if (!(vcpu->cr0 & CR0_PAGING)) {
+        return; /* not started */
     }
-    if (maps_text(context, root, stext, physical) ||
-        /* KPTI: the user's half of a pair maps the entry code only; the kernel's is its sibling. */
-        ((root & USER_ROOT) && maps_text(context, root & ~USER_ROOT, stext, physical))) {
-        check_count(context, "roots that agree", 1);
-        return;
-    }
+    check_count(context, "roots", 1);
     snprintf(object, sizeof(object), "vCPU %u", index);
-    snprintf(expected, sizeof(expected), "kernel text by the tables of root %#lx",
-             (unsigned long)kernel_root);
-    snprintf(observed, sizeof(observed), "CR3 %#lx maps it elsewhere", (unsigned long)vcpu->cr3);
-    if (text_entry(context, kernel_root, &wanted) && text_entry(context, root, &found)) {
-        snprintf(observed, sizeof(observed), "CR3 %#lx: top entry %#lx, not %#lx",
-                 (unsigned long)vcpu->cr3, (unsigned long)found, (unsigned long)wanted);
+    snprintf(observed, sizeof(observed), "%#lx", (unsigned long)root);
+    if (!read_half(context->kernel->space.memory, root, found)) {
+        check_found(context, CHECK_COMPROMISED, 0, object, "page tables in guest memory", observed,
+                    "", "its page tables are not in guest memory");
+        return;
     }
-    check_found(context, CHECK_COMPROMISED, 0, object, expected, observed, "",
-                "the vCPU runs by other page tables than those of the kernel that was found");
+    slot = odd_slot(kernel, found, pti ? ldt : 0);
+    if (slot != 0) {
+        snprintf(expected, sizeof(expected), "slot %u: %#lx", slot,
+                 (unsigned long)(kernel[slot - KERNEL_HALF] & ENTRY_ADDRESS));
+        snprintf(observed, sizeof(observed), "root %#lx slot %u: %#lx", (unsigned long)root, slot,
+                 (unsigned long)(found[slot - KERNEL_HALF] & ENTRY_ADDRESS));
+        check_found(context, CHECK_COMPROMISED, 0, object, expected, observed, "",
+                    "its page tables map another kernel than the one that was found");
+    }
+}
+
+static void judge_roots(CheckContext *context)
+{
+    uint64_t kernel[KERNEL_HALF];
+    bool pti = has_pti(context->kernel);
+
+    check_count(context, "vcpus", context->inputs->vcpu_count);
+    if (context->inputs->vcpu_count == 0) {
+        check_reason(context, MONATT_REASON_UNSUPPORTED,
+                     "the host does not tell the vCPUs' page tables");
+        return;
+    }
+    if (!read_half(context->kernel->space.memory, context->kernel->space.root, kernel)) {
+        check_reason(context, MONATT_REASON_TORN, "the kernel's page root is not in guest memory");
+        return;
+    }
+    for (uint32_t i = 0; i < context->inputs->vcpu_count; i++) {
+        judge_root(context, i, &context->inputs->vcpus[i], pti, kernel);
+    }
 }
 
 static void run(CheckContext *context)
 {
-    const CheckInputs *inputs = context->inputs;
     const char *why;
     const KernelImage *image = check_image(context, &why);
 
     check_count(context, "reference", image ? 1 : 0);
     if (image) {
+        compare_notes(context, image);
         compare_banner(context, image);
-    } else if (inputs->image) {
-        char release[CHECK_VALUE_SIZE];
-        snprintf(release, sizeof(release), "Linux %s", context->kernel->release);
-        check_found(context, CHECK_COMPROMISED, 0, "kernel image", "the measured one", release, "",
-                    "the kernel that runs is not the one that was measured: %s", why);
+        compare_text(context, image);
+    } else if (context->reference && context->reference->other) {
+        check_found(context, CHECK_COMPROMISED, 0, "kernel", "the measured kernel",
+                    context->kernel->release, "", "another kernel runs: %.180s", why);
+    } else {
+        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s",
+                     why[0] ? why : "no measured kernel image to compare with");
     }
-    for (uint32_t i = 0; i < inputs->vcpu_count; i++) {
-        judge_root(context, i, &inputs->vcpus[i]);
-    }
-    if (!image && !inputs->image && inputs->vcpu_count == 0) {
-        check_reason(context, MONATT_REASON_UNSUPPORTED,
-                     "neither a measured kernel nor registers of the vCPUs to compare with");
-    }
+    judge_roots(context);
 }
 
 const Check check_kernel_origin = {MONATT_SUBCHECK_KERNEL_ORIGIN, "kernel-origin", NULL, run, NULL};
