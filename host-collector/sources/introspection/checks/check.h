@@ -42,7 +42,7 @@ typedef struct CheckInputs {
 typedef struct CheckReference {
     bool tried;
     bool good;
-    bool other; /* the guest runs another kernel than the measured one */
+    bool other;                /* the guest runs another kernel than the measured one */
     char why[CHECK_TEXT_SIZE]; /* it could not be laid out */
     KernelImage image;
 } CheckReference;
