@@ -167,7 +167,7 @@ static void begin(TextWork *work, TextState *state, bool boot)
 {
     memset(work->sites, 0, sizeof(work->sites));
     memset(work->changed, 0, sizeof(work->changed));
-    work->disagreements = 0;
+    work->disagreements = work->traced = 0;
     work->boot = boot;
     work->done = boot ? state->done : NULL;
     if (boot) {
@@ -220,7 +220,7 @@ static void count(TextWork *work, const TextState *state, size_t unexplained)
     check_count(work->context, "boot-time changed", changed);
     check_count(work->context, "any-time sites", running);
     check_count(work->context, "static keys on", work->changed[TEXT_JUMP_LABELS]);
-    check_count(work->context, "traced functions", work->changed[TEXT_FTRACE]);
+    check_count(work->context, "traced functions", work->traced);
     check_count(work->context, "kprobes", work->changed[TEXT_KPROBES]);
     check_count(work->context, "disagreements", work->disagreements);
     check_count(work->context, "unexplained bytes", unexplained);

@@ -69,6 +69,7 @@ static void explain_functions(TextWork *work)
         } else if (memcmp(now, text_built(work, address), SITE) == 0) {
             text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_BUILT);
         } else if (now[0] == CALL && may_trace(work, text_target(address, now, 1), callers)) {
+            work->traced++;
             text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
         } else if (now[0] == CALL) {
             char expected[CHECK_VALUE_SIZE], name[CHECK_OBJECT_SIZE];
