@@ -17,6 +17,7 @@
 typedef struct ViewLayout {
     uint32_t kset_list, kobject_entry, holder_kobject, holder_module;
     uint32_t tree_node, tree_module, root_tree;
+    uint32_t types_list, types_module; /* from 5.11 on */
 } ViewLayout;
 
 #define MEMBER(field, structure, path) LAYOUT_MEMBER(ViewLayout, field, structure, path)
@@ -28,6 +29,8 @@ static const LayoutRow view_rows[] = {
     MEMBER(tree_node, "mod_tree_node", "node.node"),
     MEMBER(tree_module, "mod_tree_node", "mod"),
     MEMBER(root_tree, "latch_tree_root", "tree"),
+    MEMBER(types_list, "btf_module", "list"),
+    MEMBER(types_module, "btf_module", "module"),
 };
 
 static MonattReason walk_kset(CheckContext *context, const ViewLayout *layout, uint64_t kset,
@@ -108,6 +111,60 @@ static void read_tree(CheckContext *context, const ViewLayout *layout, ModuleLis
     }
 }
 
+/* Types that were registered for a module; module: where the node's struct has its address. */
+static void read_types(CheckContext *context, const ViewLayout *layout, ModuleList *list)
+{
+    MonattReason reason = MONATT_REASON_TORN;
+    uint64_t head;
+
+    if (!layout_has(layout->types_list) || !layout_has(layout->types_module) ||
+        !guest_kernel_symbol(context->kernel, "btf_modules", &head)) {
+        return; /* this kernel keeps none */
+    }
+    for (int i = 0; i < TRIES && reason == MONATT_REASON_TORN; i++) {
+        GuestListWalk walk;
+        uint64_t node, module;
+        guest_list_begin(&walk, context, GUEST_LIST_RING, head);
+        while (guest_list_next(&walk, &node)) {
+            if (address_space_u64(&context->kernel->space,
+                                  node - layout->types_list + layout->types_module, &module) &&
+                !module_list_seen(context, list, module, MODULE_VIEW_BTF)) {
+                continue;
+            }
+        }
+        reason = walk.reason;
+    }
+    if (reason != MONATT_REASON_NONE) {
+        module_list_lacks(list, "the types of modules could not be followed");
+    }
+}
+
+/* Modules with tables of BUG() and WARN(): the list runs through the structs themselves. */
+static void read_bugs(CheckContext *context, ModuleList *list)
+{
+    MonattReason reason = MONATT_REASON_TORN;
+    uint64_t head;
+
+    if (!layout_has(list->layout.bugs) ||
+        !guest_kernel_symbol(context->kernel, "module_bug_list", &head)) {
+        return;
+    }
+    for (int i = 0; i < TRIES && reason == MONATT_REASON_TORN; i++) {
+        GuestListWalk walk;
+        uint64_t node;
+        guest_list_begin(&walk, context, GUEST_LIST_RING, head);
+        while (guest_list_next(&walk, &node)) {
+            if (!module_list_seen(context, list, node - list->layout.bugs, MODULE_VIEW_BUGS)) {
+                continue;
+            }
+        }
+        reason = walk.reason;
+    }
+    if (reason != MONATT_REASON_NONE) {
+        module_list_lacks(list, "the list of modules with BUG tables could not be followed");
+    }
+}
+
 void module_views_read(CheckContext *context, ModuleList *list)
 {
     ViewLayout layout;
@@ -115,8 +172,8 @@ void module_views_read(CheckContext *context, ModuleList *list)
     const char *lacks;
 
     layout_read(context->kernel, view_rows, MONATT_ARRAY_SIZE(view_rows), &layout);
-    lacks = layout_lacks(view_rows, MONATT_ARRAY_SIZE(view_rows), &layout, sizeof(layout), text,
-                         sizeof(text));
+    lacks = layout_lacks(view_rows, MONATT_ARRAY_SIZE(view_rows), &layout,
+                         offsetof(ViewLayout, types_list), text, sizeof(text));
     if (lacks) {
         module_list_lacks(list, "BTF has no %.70s", lacks);
     }
@@ -128,4 +185,6 @@ void module_views_read(CheckContext *context, ModuleList *list)
         layout_has(layout.root_tree)) {
         read_tree(context, &layout, list);
     }
+    read_types(context, &layout, list);
+    read_bugs(context, list);
 }
