@@ -6,7 +6,8 @@
  *
  * KIND: tcp=PORT, tcp6=PORT, pair=PORT (a listener and both ends of a connection), udp=PORT, raw,
  * packet, filter (a packet socket with a classic filter), netlink, unix=NAME ("@" first: abstract),
- * pid (a process in a PID namespace of its own), deleted (runs itself from a file without a name).
+ * storm (opens and closes sockets of all kinds without end), pid (a process in a PID namespace of
+ * its own), deleted (runs itself from a file without a name).
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -98,6 +99,40 @@ static void hold_netlink(void)
     check(bind(sock, (struct sockaddr *)&address, sizeof(address)), "bind");
 }
 
+/* Everything at once, again and again, by several processes. */
+static void storm(void)
+{
+    unsigned port = 20000;
+
+    check(fork(), "fork");
+    check(fork(), "fork");
+    for (port += (unsigned)getpid() % 1000 * 20;; port = port < 60000 ? port + 1 : 20000) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int sockets[6], pair[2];
+
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sockets[0] = socket(AF_INET, SOCK_STREAM, 0);
+        sockets[1] = socket(AF_INET, SOCK_STREAM, 0);
+        sockets[2] = socket(AF_INET, SOCK_DGRAM, 0);
+        sockets[3] = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+        sockets[4] = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+        sockets[5] = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ARP));
+        (void)!bind(sockets[2], (struct sockaddr *)&address, sizeof(address));
+        if (bind(sockets[0], (struct sockaddr *)&address, sizeof(address)) == 0 &&
+            listen(sockets[0], 4) == 0 &&
+            connect(sockets[1], (struct sockaddr *)&address, sizeof(address)) == 0) {
+            close(accept(sockets[0], NULL, NULL));
+        }
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) {
+            close(pair[0]);
+            close(pair[1]);
+        }
+        for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+            close(sockets[i]);
+        }
+    }
+}
+
 static void run_deleted(void)
 {
     char *const words[] = {(char *)"from-memory", (char *)"raw", NULL};
@@ -138,6 +173,8 @@ int main(int argc, char **argv)
             hold_netlink();
         } else if (strcmp(argv[i], "unix") == 0 && value) {
             hold_unix(value);
+        } else if (strcmp(argv[i], "storm") == 0) {
+            storm();
         } else if (strcmp(argv[i], "deleted") == 0) {
             run_deleted();
         } else if (strcmp(argv[i], "pid") == 0) {

@@ -24,6 +24,7 @@ from tap import Tap  # noqa: E402
 RUN_CHECKS = paths.build("tests", "mutators", "run-checks")
 HOLDER = paths.build("tests", "guest", "socket-holder")
 COMPROMISED, DEGRADED = 1, 2
+STORM_LOOKS = 15
 KINDS = ["tcp=4001", "tcp6=4002", "pair=4003", "udp=4004", "raw", "packet", "netlink",
          "unix=/tmp/named", "unix=@nameless"]
 
@@ -147,6 +148,21 @@ def check_hidden_holder(tap, guest):
     guest.run(f"kill {holder}")
 
 
+def check_storm(tap, guest):
+    """Sockets that come and go by the thousand: nobody is accused, nothing is torn."""
+    guest.spawn("/socket-holder storm")
+    reports = []
+    for _ in range(STORM_LOOKS):
+        reports += [check(guest, "sockets"), check(guest, "netfilter")]
+    guest.run("killall -9 socket-holder", check=False)
+    found = [finding for report in reports for finding in report["findings"]]
+    tap.ok(not found, "a storm of sockets: nothing is found", found)
+    why = [report["result"] for report in reports if report["result"]["reason"]]
+    tap.ok(not why, "a storm of sockets: everything is read", why)
+    tap.note(f"passes: {sum(report['result']['passes'] for report in reports)}, most sockets: "
+             f"{max(report['result']['counters'].get('in tables', 0) for report in reports)}")
+
+
 def inside_tasks(guest):
     """{pid: (ppid, uid, exe, namespaces)} by the guest's own /proc."""
     script = ("for p in /proc/[0-9]*; do exe=$(readlink $p/exe); "
@@ -262,6 +278,7 @@ def main():
         guest.run(f"kill {holder}")
         check_filter(tap, guest)
         check_hidden_holder(tap, guest)
+        check_storm(tap, guest)
         check_tasks(tap, guest)
         check_programs(tap, guest)
     sys.exit(tap.done())
