@@ -28,6 +28,7 @@
 #define KIND_STRUCT 4u
 #define KIND_POINTER 2u
 #define KIND_PROTOTYPE 13u
+#define KIND_ENUM 6u
 
 static void put(InventedKernel *invented, uint64_t physical, uint64_t value, size_t size)
 {
@@ -248,7 +249,13 @@ static void put_types(TypeMaker *maker)
     put_arrays(maker, &arrays);
     for (size_t i = 0; i < maker->count; i++) {
         const InventedRow *row = &maker->rows[i];
-        if (!row->member) {
+        if (!row->member && row->type && strcmp(row->type, "enum") == 0) {
+            put_word(maker, 0);
+            put_word(maker, KIND_ENUM << 24 | 1);
+            put_word(maker, 4);
+            put_word(maker, put_string(maker, row->structure));
+            put_word(maker, row->offset);
+        } else if (!row->member) {
             uint32_t members = 0;
             while (i + 1 + members < maker->count && maker->rows[i + 1 + members].member) {
                 members++;

@@ -18,7 +18,8 @@
 #define INVENTED_TEXT_END 0x20000u
 #define INVENTED_SYMBOLS 512
 
-/* A struct (member NULL, offset its size), then its members. */
+/* A struct (member NULL, offset its size), then its members; or an enumerator (its name, NULL, its
+ * value, "enum"). */
 typedef struct InventedRow {
     const char *structure;
     const char *member;

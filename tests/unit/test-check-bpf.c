@@ -142,7 +142,6 @@ static void set_up(void)
     invented_u64(&invented, array + 0x10, watcher);
     invented_ring_add(&invented, events, event);
     invented_end(&invented, rows, G_N_ELEMENTS(rows));
-    guest_kernel_lay_out(&invented.kernel);
 }
 
 static void tear_down(void)

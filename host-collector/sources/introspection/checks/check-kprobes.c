@@ -139,17 +139,18 @@ static void judge_probe(CheckContext *context, KprobesCheck *check, const Probe 
 }
 
 /* The probes of one address behind their group. */
-static MonattReason read_group(CheckContext *context, KprobesCheck *check, uint64_t group)
+static MonattReason read_group(CheckContext *context, KprobesCheck *check, const Probe *group)
 {
     GuestListWalk walk;
     uint64_t node;
     Probe probe;
 
-    guest_list_begin(&walk, context, GUEST_LIST_RING, group + check->layout.siblings);
+    guest_list_begin(&walk, context, GUEST_LIST_RING, group->address + check->layout.siblings);
     while (guest_list_next(&walk, &node)) {
         if (!read_probe(context, &check->layout, node - check->layout.siblings, &probe)) {
             return MONATT_REASON_TORN;
         }
+        probe.flags |= group->flags & FLAG_OPTIMIZED;
         judge_probe(context, check, &probe);
     }
     return walk.reason;
@@ -169,7 +170,7 @@ static MonattReason read_bucket(CheckContext *context, KprobesCheck *check, uint
             return MONATT_REASON_TORN;
         }
         if (check->group_handler != 0 && probe.before == check->group_handler) {
-            reason = read_group(context, check, probe.address);
+            reason = read_group(context, check, &probe);
         } else {
             judge_probe(context, check, &probe);
         }

@@ -17,6 +17,7 @@ extern const Check check_function_pointers;
 extern const Check check_control_registers;
 extern const Check check_strings;
 extern const Check check_bpf;
+extern const Check check_ftrace;
 extern const Check check_kprobes;
 extern const Check check_netfilter;
 extern const Check check_programs;

@@ -20,6 +20,7 @@ const Check *const check_table[] = {
     &check_strings,
     &check_bpf,
     &check_kprobes,
+    &check_ftrace,
     &check_netfilter,
     &check_sockets,
     &check_programs,
