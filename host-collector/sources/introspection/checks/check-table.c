@@ -18,6 +18,7 @@ const Check *const check_table[] = {
     &check_control_registers,
     &check_function_pointers,
     &check_strings,
+    &check_credentials,
     &check_bpf,
     &check_kprobes,
     &check_ftrace,
