@@ -24,6 +24,7 @@
 /* What a worker may need on top of its deadline: looking for the kernel, one scan, a slow host. */
 #define GRACE_MS 5000u
 #define GRACE_MS_PER_GIB 500u
+#define INPUTS_MS 5000    /* copies 96 MiB at most */
 #define STALE_MESSAGES 64 /* answers to requests that timed out are skipped, not for ever */
 
 struct MonattWorker {
@@ -268,17 +269,14 @@ static bool check_alive(const MonattWorker *worker, MonattError *err)
     return worker->pid != 0 || monatt_error_set(err, MONATT_ERROR_PEER, "worker: has ended before");
 }
 
-bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_SIZE],
-                        unsigned deadline_ms, MonattError *err)
+/* A request whose answer is empty. */
+static bool tell(MonattWorker *worker, uint16_t type, const void *payload, size_t size,
+                 const int *fds, size_t fd_count, unsigned deadline_ms, MonattError *err)
 {
     MonattError why = {0};
 
-    if (!check_alive(worker, err)) {
-        return false;
-    }
     worker->id++;
-    if (!monatt_control_send(worker->fd, WORKER_MARK, worker->id, nonce, MONATT_NONCE_SIZE, NULL, 0,
-                             &why) ||
+    if (!monatt_control_send(worker->fd, type, worker->id, payload, size, fds, fd_count, &why) ||
         !receive(worker, end_time(worker, deadline_ms), &why)) {
         return give_up(worker, &why, err);
     }
@@ -289,6 +287,62 @@ bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_S
     }
     monatt_control_message_clear(&worker->message);
     return true;
+}
+
+bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_SIZE],
+                        unsigned deadline_ms, MonattError *err)
+{
+    return check_alive(worker, err) &&
+           tell(worker, WORKER_MARK, nonce, MONATT_NONCE_SIZE, NULL, 0, deadline_ms, err);
+}
+
+/* Adds fd to fds when it is one, with its file's size. */
+static bool add_file(int fd, const char *what, off_t maximum, int fds[2], size_t *count,
+                     uint32_t *ret_size, MonattError *err)
+{
+    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+
+    if (size < 0) {
+        return monatt_error_set_errno(err, errno, "worker: %s", what);
+    }
+    if (size > maximum || (fd >= 0 && size == 0)) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "worker: %s of %ld bytes", what,
+                                (long)size);
+    }
+    if (fd >= 0) {
+        fds[(*count)++] = fd;
+    }
+    *ret_size = (uint32_t)size;
+    return true;
+}
+
+bool monatt_worker_inputs(MonattWorker *worker, const MonattWorkerInputs *inputs, MonattError *err)
+{
+    uint8_t payload[16 + MONATT_VCPUS_MAXIMUM * 72];
+    uint32_t image_size = 0, btf_size = 0;
+    size_t count = 0;
+    int fds[2];
+    MonattWriter w;
+
+    if (!check_alive(worker, err) ||
+        (inputs->set_image && !add_file(inputs->image_fd, "kernel image", WORKER_IMAGE_MAXIMUM, fds,
+                                        &count, &image_size, err)) ||
+        (inputs->set_btf && !add_file(inputs->btf_fd, "reference BTF", WORKER_BTF_MAXIMUM, fds,
+                                      &count, &btf_size, err))) {
+        return false;
+    }
+    monatt_writer_init(&w, payload, sizeof(payload));
+    monatt_writer_u32_be(&w, (inputs->set_image ? WORKER_INPUT_IMAGE : 0) |
+                                 (inputs->set_btf ? WORKER_INPUT_BTF : 0) |
+                                 (inputs->set_vcpus ? WORKER_INPUT_VCPUS : 0));
+    monatt_writer_u32_be(&w, image_size);
+    monatt_writer_u32_be(&w, btf_size);
+    monatt_vcpu_registers_encode(&w, inputs->vcpus, inputs->set_vcpus ? inputs->vcpu_count : 0);
+    if (w.failed) {
+        return monatt_error_set(err, MONATT_ERROR_LIMIT, "worker: registers of %zu vCPUs",
+                                inputs->vcpu_count);
+    }
+    return tell(worker, WORKER_INPUTS, payload, w.size, fds, count, INPUTS_MS, err);
 }
 
 static bool send_request(MonattWorker *worker, int list_fd, const uint8_t *nonce,
@@ -316,8 +370,8 @@ static bool send_request(MonattWorker *worker, int list_fd, const uint8_t *nonce
 }
 
 /* Adds one part to *bytes; the first one says how much there will be. */
-static bool take_part(MonattWorker *worker, uint8_t **bytes, size_t *have, size_t *total,
-                      MonattError *err)
+static bool take_part(MonattWorker *worker, uint16_t type, uint32_t maximum, uint8_t **bytes,
+                      size_t *have, size_t *total, MonattError *err)
 {
     const uint8_t *part;
     uint32_t this_total, offset;
@@ -326,11 +380,10 @@ static bool take_part(MonattWorker *worker, uint8_t **bytes, size_t *have, size_
 
     monatt_reader_init(&r, "worker answer", worker->message.payload, worker->message.payload_size,
                        err);
-    if (worker->message.type != (WORKER_TASKS | MONATT_CONTROL_ANSWER)) {
+    if (worker->message.type != (type | MONATT_CONTROL_ANSWER)) {
         return monatt_reader_fail(&r, "type %#x", worker->message.type);
     }
-    if (!monatt_reader_count(&r, WORKER_REPORT_MAXIMUM, &this_total) ||
-        !monatt_reader_u32_be(&r, &offset)) {
+    if (!monatt_reader_count(&r, maximum, &this_total) || !monatt_reader_u32_be(&r, &offset)) {
         return false;
     }
     length = monatt_reader_left(&r);
@@ -352,22 +405,14 @@ static bool take_part(MonattWorker *worker, uint8_t **bytes, size_t *have, size_
     return true;
 }
 
-bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
-                         const uint8_t nonce[MONATT_NONCE_SIZE], unsigned deadline_ms,
-                         MonattTaskReport **ret_report, MonattError *err)
+/* All parts of the answer; *ret_bytes is the caller's. A refusal leaves the worker alive. */
+static bool take_answer(MonattWorker *worker, uint16_t type, uint32_t maximum, uint64_t end,
+                        uint8_t **ret_bytes, size_t *ret_size, MonattError *err)
 {
     uint8_t *bytes MONATT_CLEANUP_FREE = NULL;
     size_t have = 0, total = 0;
-    uint64_t end = end_time(worker, deadline_ms);
     MonattError why = {0};
 
-    if (!check_alive(worker, err)) {
-        return false;
-    }
-    if (!send_request(worker, guest_list_fd, nonce, deadline_ms, &why)) {
-        return why.code == MONATT_ERROR_LIMIT ? monatt_error_set(err, why.code, "%s", why.message)
-                                              : give_up(worker, &why, err);
-    }
     while (!bytes || have < total) {
         bool good;
 
@@ -379,15 +424,75 @@ bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
             monatt_control_message_clear(&worker->message);
             return false;
         }
-        good = take_part(worker, &bytes, &have, &total, &why);
+        good = take_part(worker, type, maximum, &bytes, &have, &total, &why);
         monatt_control_message_clear(&worker->message);
         if (!good) {
             return give_up(worker, &why, err);
         }
     }
-    if (!monatt_worker_answer_parse(bytes, total, ret_report, &why)) {
+    *ret_bytes = bytes;
+    *ret_size = total;
+    bytes = NULL;
+    return true;
+}
+
+bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
+                         const uint8_t nonce[MONATT_NONCE_SIZE], unsigned deadline_ms,
+                         MonattTaskReport **ret_report, MonattError *err)
+{
+    uint8_t *bytes MONATT_CLEANUP_FREE = NULL;
+    uint64_t end = end_time(worker, deadline_ms);
+    MonattError why = {0};
+    size_t size;
+
+    if (!check_alive(worker, err)) {
+        return false;
+    }
+    if (!send_request(worker, guest_list_fd, nonce, deadline_ms, &why)) {
+        return why.code == MONATT_ERROR_LIMIT ? monatt_error_set(err, why.code, "%s", why.message)
+                                              : give_up(worker, &why, err);
+    }
+    if (!take_answer(worker, WORKER_TASKS, WORKER_REPORT_MAXIMUM, end, &bytes, &size, err)) {
+        return false;
+    }
+    return monatt_worker_answer_parse(bytes, size, ret_report, &why) || give_up(worker, &why, err);
+}
+
+bool monatt_worker_checks(MonattWorker *worker, const MonattCheckRequest *request,
+                          MonattCheckReport **ret_report, MonattError *err)
+{
+    uint8_t *bytes MONATT_CLEANUP_FREE = NULL;
+    uint64_t end = end_time(worker, request->deadline_ms);
+    uint32_t maximum =
+        CHECK_REPORT_HEAD_MAXIMUM + (uint32_t)__builtin_popcount(request->tables) * TABLE_BYTES;
+    uint8_t payload[20];
+    MonattError why = {0};
+    MonattWriter w;
+    size_t size;
+
+    if (!check_alive(worker, err)) {
+        return false;
+    }
+    if (request->tables >> TABLE_FORMS_MAXIMUM) {
+        return monatt_error_set(err, MONATT_ERROR_USAGE, "worker: tables %#x", request->tables);
+    }
+    monatt_writer_init(&w, payload, sizeof(payload));
+    monatt_writer_u32_be(&w, request->deadline_ms);
+    monatt_writer_u64_be(&w, request->checks);
+    monatt_writer_u32_be(&w, request->tables);
+    monatt_writer_u32_be(&w, request->snapshot ? WORKER_CHECKS_SNAPSHOT : 0);
+    worker->id++;
+    if (!monatt_control_send(worker->fd, WORKER_CHECKS, worker->id, payload, w.size, NULL, 0,
+                             &why)) {
         return give_up(worker, &why, err);
     }
+    if (!take_answer(worker, WORKER_CHECKS, maximum, end, &bytes, &size, err)) {
+        return false;
+    }
+    if (!check_report_decode(bytes, size, request->snapshot, request->tables, ret_report, &why)) {
+        return give_up(worker, &why, err);
+    }
+    bytes = NULL; /* the report's now */
     return true;
 }
 

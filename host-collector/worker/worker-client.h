@@ -17,9 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "host-collector/sources/introspection/task-report.h"
+#include "host-collector/worker/check-report-codec.h"
 #include "libmonatt/base/error.h"
 #include "libmonatt/control/control.h"
 #include "libmonatt/formats/record-payloads.h"
+#include "libmonatt/formats/vcpu-registers.h"
 
 typedef struct MonattWorker MonattWorker;
 
@@ -53,6 +55,38 @@ bool monatt_worker_mark(MonattWorker *worker, const uint8_t nonce[MONATT_NONCE_S
 bool monatt_worker_tasks(MonattWorker *worker, int guest_list_fd,
                          const uint8_t nonce[MONATT_NONCE_SIZE], unsigned deadline_ms,
                          MonattTaskReport **ret_report, MonattError *err) MONATT_MUST_CHECK;
+/* What the host knows; each part is set anew or left as it was. */
+typedef struct MonattWorkerInputs {
+    bool set_image;
+    int image_fd; /* the kernel file that startup-integrity measured; -1: none */
+    bool set_btf;
+    int btf_fd; /* a reference BTF; -1: none */
+    bool set_vcpus;
+    const MonattVcpuRegisters *vcpus;
+    size_t vcpu_count; /* 0: QEMU could not be asked */
+} MonattWorkerInputs;
+/*
+ * Gives the worker what its checks compare with; it copies the files.  The descriptors stay the
+ * caller's.  LIMIT: a file is larger than a worker takes (64 MiB, BTF 32 MiB); SYSTEM: not a file.
+ */
+bool monatt_worker_inputs(MonattWorker *worker, const MonattWorkerInputs *inputs,
+                          MonattError *err) MONATT_MUST_CHECK;
+
+typedef struct MonattCheckRequest {
+    unsigned deadline_ms; /* at most 60,000; 0 with a snapshot */
+    uint64_t checks;      /* 1 << MONATT_SUBCHECK_; UINT64_MAX: all there are */
+    uint32_t tables;      /* 1 << index in table_forms: wanted, and the checks that fill them */
+    bool snapshot;        /* the memory stands still: one look, whose sightings are no findings */
+} MonattCheckRequest;
+/*
+ * Runs the checks until each sighting has vanished or met the rule (check-runner.h), or
+ * deadline_ms is near.  A check that is not in the report is one that this worker does not know:
+ * whoever requires it has to miss it.  A guest without a kernel that could be found is a report
+ * too, with reason UNSUPPORTED.  The report is the caller's: monatt_check_report_free().
+ * PEER: as with monatt_worker_tasks().
+ */
+bool monatt_worker_checks(MonattWorker *worker, const MonattCheckRequest *request,
+                          MonattCheckReport **ret_report, MonattError *err) MONATT_MUST_CHECK;
 /* False once a call failed with PEER or the process ended. */
 bool monatt_worker_alive(MonattWorker *worker);
 uint32_t monatt_worker_pid(const MonattWorker *worker);

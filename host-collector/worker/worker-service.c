@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "host-collector/sources/introspection/hidden-tasks.h"
+#include "host-collector/worker/worker-checks.h"
 #include "host-collector/worker/worker-protocol.h"
 #include "host-collector/worker/worker-report.h"
 #include "host-collector/worker/worker-sandbox.h"
@@ -23,6 +24,7 @@ typedef struct WorkerService {
     GuestMemory memory;
     GuestClocks clocks;
     HiddenTasks tasks;
+    WorkerChecks checks;
     bool entered;
     MonattControlMessage message;
     MonattTaskReport report;
@@ -120,22 +122,32 @@ static bool mark(WorkerService *service, MonattError *err)
                                service->message.id, NULL, 0, NULL, 0, err);
 }
 
-static bool send_answer(WorkerService *service, size_t size, MonattError *err)
+/* In parts, none of which has bytes of two pieces. */
+static bool send_answer(WorkerService *service, const WorkerPiece *pieces, size_t count,
+                        MonattError *err)
 {
-    for (size_t offset = 0; offset < size;) {
-        size_t length = size - offset;
-        MonattWriter w;
+    size_t total = 0, offset = 0;
 
-        length = length < WORKER_PART_MAXIMUM ? length : WORKER_PART_MAXIMUM;
-        monatt_writer_init(&w, service->part, sizeof(service->part));
-        monatt_writer_u32_be(&w, (uint32_t)size);
-        monatt_writer_u32_be(&w, (uint32_t)offset);
-        monatt_writer_bytes(&w, service->answer + offset, length);
-        if (!monatt_control_send(service->fd, WORKER_TASKS | MONATT_CONTROL_ANSWER,
-                                 service->message.id, service->part, w.size, NULL, 0, err)) {
-            return false;
+    for (size_t i = 0; i < count; i++) {
+        total += pieces[i].size;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t done = 0; done < pieces[i].size;) {
+            size_t length = pieces[i].size - done;
+            MonattWriter w;
+
+            length = length < WORKER_PART_MAXIMUM ? length : WORKER_PART_MAXIMUM;
+            monatt_writer_init(&w, service->part, sizeof(service->part));
+            monatt_writer_u32_be(&w, (uint32_t)total);
+            monatt_writer_u32_be(&w, (uint32_t)offset);
+            monatt_writer_bytes(&w, pieces[i].bytes + done, length);
+            if (!monatt_control_send(service->fd, service->message.type | MONATT_CONTROL_ANSWER,
+                                     service->message.id, service->part, w.size, NULL, 0, err)) {
+                return false;
+            }
+            done += length;
+            offset += length;
         }
-        offset += length;
     }
     return true;
 }
@@ -183,7 +195,24 @@ static bool measure(WorkerService *service, MonattError *err)
                          deadline_ms, &service->report);
     return worker_report_encode(&service->report, &service->tasks.scan.table, service->answer,
                                 WORKER_REPORT_MAXIMUM, &size, err) &&
-           send_answer(service, size, err);
+           send_answer(service, &(WorkerPiece){service->answer, size}, 1, err);
+}
+
+static bool take_inputs(WorkerService *service, MonattError *err)
+{
+    return worker_checks_take_inputs(&service->checks, &service->message, err) &&
+           monatt_control_send(service->fd, WORKER_INPUTS | MONATT_CONTROL_ANSWER,
+                               service->message.id, NULL, 0, NULL, 0, err);
+}
+
+static bool run_checks(WorkerService *service, MonattError *err)
+{
+    if (!service->entered) {
+        return monatt_error_set(err, MONATT_ERROR_USAGE, "worker: checks: too early");
+    }
+    return worker_checks_measure(&service->checks, &service->tasks, &service->message,
+                                 DEADLINE_MAXIMUM_MS, err) &&
+           send_answer(service, service->checks.pieces, service->checks.piece_count, err);
 }
 
 static bool serve_one(WorkerService *service, MonattError *err)
@@ -199,6 +228,10 @@ static bool serve_one(WorkerService *service, MonattError *err)
         return mark(service, err);
     case WORKER_TASKS:
         return measure(service, err);
+    case WORKER_INPUTS:
+        return take_inputs(service, err);
+    case WORKER_CHECKS:
+        return run_checks(service, err);
     default:
         return monatt_error_set(err, MONATT_ERROR_USAGE, "worker: request %#x is not known",
                                 service->message.type);
@@ -230,6 +263,9 @@ bool worker_service_run(int fd, MonattError *err)
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "worker: out of memory");
     }
     service->fd = fd;
+    if (!worker_checks_init(&service->checks, err)) {
+        return false;
+    }
     for (;;) {
         MonattError why = {0};
 

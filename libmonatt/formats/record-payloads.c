@@ -374,3 +374,31 @@ const char *monatt_reason_name(uint32_t reason)
         return "unknown reason";
     }
 }
+
+const char *monatt_sub_check_name(uint16_t sub_check)
+{
+    static const char *const names[] = {
+        [MONATT_SUBCHECK_HIDDEN_TASK] = "hidden-tasks",
+        [MONATT_SUBCHECK_KERNEL_ORIGIN] = "kernel-origin",
+        [MONATT_SUBCHECK_KERNEL_TEXT] = "kernel-text",
+        [MONATT_SUBCHECK_KERNEL_RODATA] = "kernel-rodata",
+        [MONATT_SUBCHECK_MODULES] = "modules",
+        [MONATT_SUBCHECK_MODULE_TEXT] = "module-text",
+        [MONATT_SUBCHECK_EXECUTABLE_PAGES] = "executable-pages",
+        [MONATT_SUBCHECK_INTERRUPT_TABLE] = "interrupt-table",
+        [MONATT_SUBCHECK_CONTROL_REGISTERS] = "control-registers",
+        [MONATT_SUBCHECK_FUNCTION_POINTERS] = "function-pointers",
+        [MONATT_SUBCHECK_STRINGS] = "strings",
+        [MONATT_SUBCHECK_CREDENTIALS] = "credentials",
+        [MONATT_SUBCHECK_VDSO] = "vdso",
+        [MONATT_SUBCHECK_BPF] = "bpf",
+        [MONATT_SUBCHECK_KPROBES] = "kprobes",
+        [MONATT_SUBCHECK_FTRACE] = "ftrace",
+        [MONATT_SUBCHECK_NETFILTER] = "netfilter",
+        [MONATT_SUBCHECK_SOCKETS] = "sockets",
+        [MONATT_SUBCHECK_PROGRAMS] = "programs",
+        [MONATT_SUBCHECK_TASKS] = "tasks",
+    };
+    const char *name = sub_check < MONATT_ARRAY_SIZE(names) ? names[sub_check] : NULL;
+    return name ? name : "unknown-check";
+}

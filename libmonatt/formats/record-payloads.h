@@ -192,5 +192,7 @@ bool monatt_report_decode(const MonattRecord *record, MonattReportPayload *ret,
 const char *monatt_boot_item_kind_name(uint16_t kind); /* "kernel", "command-line" … */
 const char *monatt_task_view_name(uint8_t view);       /* "task list", "pid IDR" … */
 const char *monatt_reason_name(uint32_t reason);
+/* As policy and command line call a check: "kernel-text"; "unknown-check" for other numbers. */
+const char *monatt_sub_check_name(uint16_t sub_check);
 
 #endif

@@ -158,6 +158,81 @@ static void test_guest_list(void)
     tear_down();
 }
 
+/* The invented kernel lacks most of what checks follow: each says so, and none is left out. */
+static void test_checks(void)
+{
+    const MonattVcpuRegisters vcpu = {.cr0 = 0x80050033, .cr3 = IMAGE_ROOT};
+    MonattWorkerInputs inputs = {
+        .set_image = true, .set_vcpus = true, .vcpus = &vcpu, .vcpu_count = 1};
+    MonattCheckRequest request = {.deadline_ms = 300, .checks = UINT64_MAX};
+    MonattCheckReport *report = NULL;
+    MonattWorker *worker;
+    MonattError err = {0};
+    size_t all;
+
+    set_up();
+    worker = start();
+    inputs.image_fd = ram;
+    g_assert_true(monatt_worker_inputs(worker, &inputs, &err));
+    g_assert_true(monatt_worker_checks(worker, &request, &report, &err));
+    all = report->report.result_count;
+    g_assert_cmpuint(all, >, 0);
+    g_assert_cmpstr(report->report.kernel, ==, "6.1.0-invented");
+    g_assert_cmpuint(report->table_count, ==, 0);
+    monatt_check_report_free(report);
+    /* A table brings the checks that fill it, and only those. */
+    request =
+        (MonattCheckRequest){.tables = 1u << (table_form("hooks") - table_forms), .snapshot = true};
+    g_assert_true(monatt_worker_checks(worker, &request, &report, &err));
+    g_assert_cmpuint(report->report.result_count, >, 0);
+    g_assert_cmpuint(report->report.result_count, <, all);
+    g_assert_nonnull(monatt_check_report_table(report, "hooks"));
+    g_assert_true(report->snapshot);
+    monatt_check_report_free(report);
+    /* No kernel: every check that was wanted says so, and the worker lives on. */
+    memset(image + IMAGE_NOTE, 0, 4096);
+    request = (MonattCheckRequest){.deadline_ms = 300, .checks = UINT64_MAX};
+    g_assert_true(monatt_worker_checks(worker, &request, &report, &err));
+    g_assert_cmpuint(report->report.result_count, ==, all);
+    for (size_t i = 0; i < all; i++) {
+        g_assert_cmpuint(report->report.results[i].reason, ==, MONATT_REASON_UNSUPPORTED);
+        g_assert_cmpuint(report->report.results[i].findings, ==, 0);
+    }
+    g_assert_cmpstr(report->report.kernel, ==, "");
+    monatt_check_report_free(report);
+    monatt_worker_free(worker);
+    tear_down();
+}
+
+static void test_refuses_inputs(void)
+{
+    MonattWorkerInputs inputs = {.set_image = true, .image_fd = -1};
+    MonattCheckRequest request = {.tables = 1u << TABLE_FORMS_MAXIMUM};
+    MonattCheckReport *report = NULL;
+    MonattWorker *worker;
+    MonattError err = {0};
+    int large = memfd_create("kernel", MFD_CLOEXEC);
+
+    set_up();
+    worker = start();
+    g_assert_true(monatt_worker_inputs(worker, &inputs, &err)); /* none is fine */
+    g_assert_cmpint(ftruncate(large, 64 * 1024 * 1024 + 1), ==, 0);
+    inputs.image_fd = large;
+    g_assert_false(monatt_worker_inputs(worker, &inputs, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_LIMIT);
+    g_assert_cmpint(ftruncate(large, 64 * 1024 * 1024), ==, 0);
+    g_assert_true(monatt_worker_inputs(worker, &inputs, &err));
+    g_assert_false(monatt_worker_checks(worker, &request, &report, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_USAGE);
+    request = (MonattCheckRequest){.deadline_ms = 60001};
+    g_assert_false(monatt_worker_checks(worker, &request, &report, &err));
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT); /* the worker's refusal: it lives */
+    g_assert_true(monatt_worker_alive(worker));
+    monatt_worker_free(worker);
+    close(large);
+    tear_down();
+}
+
 static void assert_lost(MonattWorker *worker)
 {
     MonattTaskReport *report = NULL;
@@ -278,6 +353,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/worker-client/measures", test_measures);
     g_test_add_func("/worker-client/guest-list", test_guest_list);
+    g_test_add_func("/worker-client/checks", test_checks);
+    g_test_add_func("/worker-client/refuses-inputs", test_refuses_inputs);
     g_test_add_func("/worker-client/killed", test_killed);
     g_test_add_func("/worker-client/stopped", test_stopped);
     g_test_add_func("/worker-client/shrunk", test_shrunk);

@@ -56,6 +56,7 @@ bool hidden_tasks_attach(HiddenTasks *tasks, MonattError *err)
     if (tasks->kernel_found && guest_kernel_check(tasks->kernel)) {
         return true;
     }
+    tasks->searches++;
     tasks->kernel_found = guest_kernel_find(tasks->kernel, tasks->memory, err);
     return tasks->kernel_found;
 }

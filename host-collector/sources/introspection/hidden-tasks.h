@@ -27,6 +27,7 @@ typedef struct HiddenTasks {
     GuestClocks *clocks;
     GuestKernel *kernel;
     bool kernel_found;
+    uint32_t searches; /* for a kernel: what was kept about the one before is stale */
     TaskScan scan;
     GuestListView list;
 } HiddenTasks;

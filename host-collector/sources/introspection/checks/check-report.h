@@ -20,6 +20,7 @@
 #define CHECK_VALUE_SIZE (MONATT_CHECK_VALUE_TEXT + 1)
 #define CHECK_TEXT_SIZE (MONATT_TEXT_MAXIMUM + 1)
 #define CHECK_FINDINGS 128   /* of a report; more are counted */
+#define CHECK_RUNNER_SCANS 3 /* looks that a finding takes: check-runner.h */
 #define CHECK_SIGHTINGS 1024 /* of one pass of one check; more are counted */
 
 typedef enum CheckSeverity {

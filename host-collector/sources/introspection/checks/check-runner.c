@@ -10,6 +10,7 @@
 #include <time.h>
 #include "host-collector/sources/introspection/checks/check-tasks.h"
 #include "libmonatt/base/macros.h"
+#include "libmonatt/base/text.h"
 
 #define RETRY_MS 10
 #define CANDIDATES (4u * CHECK_SIGHTINGS) /* of all checks; more are counted as unsettled */
@@ -232,7 +233,7 @@ static bool settle(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks
     return advanced;
 }
 
-static void fill_report(CheckRunner *runner, bool advanced, CheckReport *report)
+static void fill_unsettled(const CheckRunner *runner, CheckReport *report)
 {
     for (size_t i = 0; i < report->result_count; i++) {
         CheckResult *result = &report->results[i];
@@ -242,6 +243,14 @@ static void fill_report(CheckRunner *runner, bool advanced, CheckReport *report)
                 result->unsettled += runner->beyond[k];
             }
         }
+    }
+}
+
+static void fill_report(CheckRunner *runner, bool advanced, CheckReport *report)
+{
+    fill_unsettled(runner, report);
+    for (size_t i = 0; i < report->result_count; i++) {
+        CheckResult *result = &report->results[i];
         if (result->unsettled > 0 && result->reason == MONATT_REASON_NONE) {
             result->reason = advanced ? MONATT_REASON_BUDGET : MONATT_REASON_STALLED;
             snprintf(result->text, sizeof(result->text), "%u differences did not settle in time",
@@ -309,6 +318,51 @@ void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks 
     advanced = settle(runner, kernel, clocks, inputs, deadline, report);
     fill_report(runner, advanced, report);
     report->t1_ns = now_ns(CLOCK_BOOTTIME);
+}
+
+void check_runner_look(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                       uint64_t wanted, Table *tables, CheckReport *report)
+{
+    first_pass(runner, kernel, inputs, wanted, tables, report);
+    fill_unsettled(runner, report);
+    for (uint32_t i = 0; i < runner->candidate_count && i < CHECK_FINDINGS; i++) {
+        report->findings[report->finding_count++] = runner->candidates[i].finding;
+    }
+}
+
+void check_runner_without_kernel(uint64_t wanted, const char *why, CheckReport *report)
+{
+    memset(report, 0, sizeof(*report));
+    report->t0_ns = report->t1_ns = now_ns(CLOCK_BOOTTIME);
+    for (size_t i = 0; check_table[i] && i < CHECKS_MAXIMUM; i++) {
+        if (wanted & 1ull << i) {
+            CheckResult *result = &report->results[report->result_count++];
+            result->check = check_table[i]->id;
+            result->reason = MONATT_REASON_UNSUPPORTED;
+            monatt_text_printable(why, strlen(why), result->text, sizeof(result->text));
+        }
+    }
+}
+
+static uint32_t table_bit(const Check *check)
+{
+    for (size_t i = 0; check->table && table_forms[i].name; i++) {
+        if (strcmp(table_forms[i].name, check->table) == 0) {
+            return 1u << i;
+        }
+    }
+    return 0;
+}
+
+uint64_t check_runner_wanted(uint64_t sub_checks, uint32_t tables)
+{
+    uint64_t wanted = 0;
+    for (size_t i = 0; check_table[i] && i < CHECKS_MAXIMUM; i++) {
+        if ((sub_checks >> check_table[i]->id & 1) || (table_bit(check_table[i]) & tables)) {
+            wanted |= 1ull << i;
+        }
+    }
+    return wanted;
 }
 
 void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,

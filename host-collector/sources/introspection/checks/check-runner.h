@@ -13,7 +13,6 @@
 #include "host-collector/sources/introspection/checks/check.h"
 #include "host-collector/sources/introspection/guest-clocks.h"
 
-#define CHECK_RUNNER_SCANS 3
 #define CHECK_RUNNER_GAP_MS 100
 
 typedef struct CheckRunner CheckRunner;
@@ -32,6 +31,17 @@ void check_runner_forget(CheckRunner *runner);
 void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks,
                           const CheckInputs *inputs, uint64_t wanted, unsigned deadline_ms,
                           Table *tables, CheckReport *report);
+/*
+ * One pass over memory that stands still, where nothing can be seen to last: what it saw is listed
+ * in report's findings with one sighting each and counted as unsettled, and is no finding.
+ */
+void check_runner_look(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
+                       uint64_t wanted, Table *tables, CheckReport *report);
+/* No kernel was found in the guest: every wanted check says so (UNSUPPORTED, why). */
+void check_runner_without_kernel(uint64_t wanted, const char *why, CheckReport *report);
+/* The checks, as bits for wanted, whose number is in sub_checks (1 << MONATT_SUBCHECK_) or that
+ * add rows to one of tables (1 << index in table_forms). */
+uint64_t check_runner_wanted(uint64_t sub_checks, uint32_t tables);
 /* One pass without a wait, for benchmarks, fuzzing and campaigns: the report's findings are what
  * was seen once, judged by nobody. */
 void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-const TableForm table_forms[] = {
+const TableForm table_forms[TABLE_FORMS_MAXIMUM + 1] = {
     {"modules", 8, {"name", "size", "used", "state", "address", "views", "taints", "note"}},
     {"sockets",
      11,

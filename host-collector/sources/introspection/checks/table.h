@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "libmonatt/base/error.h"
 
+#define TABLE_FORMS_MAXIMUM 8 /* of tables: bounds an answer */
 #define TABLE_COLUMNS 16
 #define TABLE_ROWS 100000u
 #define TABLE_BYTES (16u * 1024 * 1024)
@@ -25,7 +26,7 @@ typedef struct TableForm {
     size_t count;
     const char *columns[TABLE_COLUMNS];
 } TableForm;
-extern const TableForm table_forms[]; /* ends with a NULL name */
+extern const TableForm table_forms[TABLE_FORMS_MAXIMUM + 1]; /* ends with a NULL name */
 const TableForm *table_form(const char *name);
 
 typedef enum TableCellKind {
