@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define NAME_SIZE 64
+#define CALLER_HEAD 16 /* bytes of ftrace's callers that every copy begins with */
 
 static uint64_t symbol(const TextWork *work, const char *name)
 {
@@ -55,6 +56,28 @@ static void read_capabilities(TextWork *work)
         &kernel->space, data + offset, work->inputs.capabilities, count * sizeof(uint32_t));
 }
 
+/* A trampoline is a copy of one of the two callers: what only says so is none (create_trampoline()
+ * in arch/x86/kernel/ftrace.c). */
+static bool is_copy_of_caller(const TextWork *work, uint64_t trampoline)
+{
+    static const char *const callers[] = {"ftrace_caller", "ftrace_regs_caller"};
+    AddressSpace *space = &work->context->kernel->space;
+    uint8_t copy[CALLER_HEAD], caller[CALLER_HEAD];
+
+    if (!trampoline || text_has(work, trampoline, 1) ||
+        !address_space_read(space, trampoline, copy, sizeof(copy))) {
+        return false;
+    }
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(callers); i++) {
+        uint64_t address = symbol(work, callers[i]);
+        if (address && address_space_read(space, address, caller, sizeof(caller)) &&
+            memcmp(caller, copy, sizeof(copy)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_operations(TextWork *work)
 {
     GuestKernel *kernel = work->context->kernel;
@@ -74,7 +97,8 @@ static void read_operations(TextWork *work)
             !address_space_u64(&kernel->space, at + next, &at)) {
             break;
         }
-        inputs->operations[inputs->operation_count].trampoline = jump;
+        inputs->operations[inputs->operation_count].trampoline =
+            is_copy_of_caller(work, jump) ? jump : 0;
         inputs->operations[inputs->operation_count++].function = call;
     }
 }
@@ -88,6 +112,9 @@ void text_inputs_read(TextWork *work)
     read_thunks(work);
     inputs->built_return_thunk = symbol(work, "__x86_return_thunk");
     inputs->return_thunk = variable(work, "x86_return_thunk");
+    if (!text_has(work, inputs->return_thunk, 1)) {
+        inputs->return_thunk = 0; /* the variable is data: code that is no text explains nothing */
+    }
     inputs->its_return_thunk = symbol(work, "its_return_thunk");
     inputs->call_depth_return_thunk = symbol(work, "call_depth_return_thunk");
     inputs->return0 = symbol(work, "__static_call_return0");

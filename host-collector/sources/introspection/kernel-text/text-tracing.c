@@ -30,7 +30,7 @@ static bool may_trace(const TextWork *work, uint64_t target, const uint64_t call
     Owner owner;
 
     for (size_t i = 0; i < work->inputs.operation_count; i++) {
-        if (work->inputs.operations[i].trampoline == target) {
+        if (target != 0 && work->inputs.operations[i].trampoline == target) {
             return true;
         }
     }
