@@ -209,7 +209,8 @@ static void judge_entry(ProcWalk *walk, uint64_t entry, const char *parent, cons
             context, walk->check, "proc", place, entry + layout->dentry_operations,
             pointers_word(bytes, layout->dentry_operations), "dentry_operations", kernels);
     }
-    if ((pointers_word(bytes, layout->mode) & MODE_KIND) == MODE_FOLDER) {
+    /* proc_net_ns_init() gives the root of a network namespace no mode at all. */
+    if (!parent || (pointers_word(bytes, layout->mode) & MODE_KIND) == MODE_FOLDER) {
         pointers_judge_operations(
             context, walk->check, "proc", place, entry + layout->folder_operations,
             pointers_word(bytes, layout->folder_operations), "file_operations", kernels);
