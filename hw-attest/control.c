@@ -193,6 +193,23 @@ static bool handle_ring(Control *control, Device *device, MonattReader *r, Contr
     return open_again(answer, device->ring_fd, "plugin ring", err);
 }
 
+static bool handle_kernel(Control *control, Device *device, MonattReader *r, ControlAnswer *answer,
+                          MonattError *err)
+{
+    if (device->kernel_fd < 0) {
+        return monatt_error_set(err, MONATT_ERROR_MISSING,
+                                "kernel: '%s': the launcher measured none", device->name);
+    }
+    /* Sealed: a duplicate can be written as little as this one. */
+    int again = fcntl(device->kernel_fd, F_DUPFD_CLOEXEC, 0);
+    if (again < 0) {
+        return monatt_error_set_errno(err, errno, "kernel: duplicate");
+    }
+    answer->fds[answer->fd_count++] = again;
+    monatt_writer_u64_be(&answer->writer, device->kernel_size);
+    return true;
+}
+
 static bool handle_boot_items(Control *control, Device *device, MonattReader *r,
                               ControlAnswer *answer, MonattError *err)
 {
@@ -289,6 +306,7 @@ static const struct {
     {MONATT_CONTROL_LOG, handle_log},
     {MONATT_CONTROL_RAM, handle_ram},
     {MONATT_CONTROL_RING, handle_ring},
+    {MONATT_CONTROL_KERNEL, handle_kernel},
     {MONATT_CONTROL_BOOT_ITEMS, handle_boot_items},
     {MONATT_CONTROL_SET_NONCE, handle_set_nonce},
     {MONATT_CONTROL_GUEST_LIST, handle_guest_list},

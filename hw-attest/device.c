@@ -42,6 +42,7 @@ Device *device_new(DeviceKept *kept)
     ring_init(&device->ring);
     interrupt_init(&device->interrupt);
     device->ring_fd = -1;
+    device->kernel_fd = -1;
     device->log_fd = -1;
     device->wake_fd = -1;
     device->keeper_fd = -1;

@@ -76,6 +76,8 @@ typedef struct Device {
     MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
     int ring_fd; /* -1: no plugin */
     uint64_t ring_size;
+    int kernel_fd; /* sealed; -1: the VM has none that was measured */
+    uint64_t kernel_size;
     uint64_t start_boottime_ns;
     DeviceKept *kept; /* outlives this process */
     bool kept_owned;  /* tests: freed with the device */

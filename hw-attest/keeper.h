@@ -23,7 +23,8 @@ typedef enum KeptFile {
     KEPT_FILE_STATE,  /* the state folder */
     KEPT_FILE_LOCK,
     KEPT_FILE_PID,
-    KEPT_FILE_TPM, /* data connection; the last one */
+    KEPT_FILE_KERNEL, /* may be missing */
+    KEPT_FILE_TPM,    /* data connection; the last one */
     KEPT_FILE_COUNT
 } KeptFile;
 

@@ -100,7 +100,7 @@ static const struct {
      {{0, LOW, AF_UNIX}, {1, LOW, SOCK_STREAM | SOCK_CLOEXEC}}},
     {"mmap", "malloc, guest-ram.c", 1, {{2, NOT(PROT_READ | PROT_WRITE), 0}}},
     {"mprotect", "malloc", 1, {{2, NOT(PROT_READ | PROT_WRITE), 0}}},
-    {"fcntl", "wire-vfio-user-dma.c, guest-ram.c", 1, {{1, LOW, F_DUPFD_CLOEXEC}}},
+    {"fcntl", "wire-vfio-user-dma.c, guest-ram.c, control.c", 1, {{1, LOW, F_DUPFD_CLOEXEC}}},
     {"fcntl", "report.c", 1, {{1, LOW, F_GET_SEALS}}},
     {"getsockopt",
      "control.c, vfio-listen.c SO_PEERCRED",

@@ -50,6 +50,9 @@ bool vm_write_pid(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 bool vm_leave_files(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The last stages of the sandbox, with the threads between them. */
 bool vm_enter_sandbox(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
+/* The kernel file that the launcher measured; FORMAT when somebody could still change it.  fd is
+ * the device's. */
+bool vm_set_kernel(Device *device, int fd, MonattError *err) MONATT_MUST_CHECK;
 /* The qmp thread of a resumed one with vfio-user: QEMU gets its new device (replace.h). */
 void vm_replace(Vm *vm);
 /* Until QEMU is gone; the exit status.  how: for the log. */

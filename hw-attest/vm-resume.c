@@ -42,6 +42,11 @@ static bool resume_fixed(Vm *vm, const uint8_t vid[MONATT_UUID_SIZE], const Keep
     qmp_init(&vm->qmp, keeper->files[KEPT_FILE_QMP], vm->end_fd);
     device->qmp_open = vm->qmp.fd >= 0;
     device->vcpu_job.fd = vm->qmp.fd;
+    MonattError no_kernel = {0};
+    if (keeper->files[KEPT_FILE_KERNEL] >= 0 &&
+        !vm_set_kernel(device, keeper->files[KEPT_FILE_KERNEL], &no_kernel)) {
+        monatt_log_failure(&no_kernel); /* the VM goes on, its kernel is compared with nothing */
+    }
     device->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     device->ring.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (device->wake_fd < 0 || device->ring.wake_fd < 0) {

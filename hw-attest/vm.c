@@ -85,10 +85,11 @@ static bool keep_all(Vm *vm, MonattError *err)
     const struct {
         KeptFile which;
         int fd;
-    } files[] = {{KEPT_FILE_WIRE, vm->wire_fd},     {KEPT_FILE_QMP, vm->qmp.fd},
-                 {KEPT_FILE_RING, device->ring_fd}, {KEPT_FILE_LISTEN, vm->listen_fd},
-                 {KEPT_FILE_RUN, vm->run_fd},       {KEPT_FILE_STATE, vm->state_fd},
-                 {KEPT_FILE_LOCK, vm->lock_fd},     {KEPT_FILE_PID, vm->pid_fd}};
+    } files[] = {{KEPT_FILE_WIRE, vm->wire_fd},        {KEPT_FILE_QMP, vm->qmp.fd},
+                 {KEPT_FILE_RING, device->ring_fd},    {KEPT_FILE_LISTEN, vm->listen_fd},
+                 {KEPT_FILE_RUN, vm->run_fd},          {KEPT_FILE_STATE, vm->state_fd},
+                 {KEPT_FILE_LOCK, vm->lock_fd},        {KEPT_FILE_PID, vm->pid_fd},
+                 {KEPT_FILE_KERNEL, device->kernel_fd}};
     kept_commit(vm->device);
     bool by_path = vm->wire == &wire_vfio_user;
     if (by_path && vm->qmp.fd < 0) {
@@ -241,7 +242,7 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
         return false;
     }
     vm->request_id = message.id;
-    if (message.type != MONATT_CONTROL_ATTACH || message.fd_count > 1) {
+    if (message.type != MONATT_CONTROL_ATTACH || message.fd_count > 2) {
         monatt_control_message_clear(&message);
         return monatt_error_set(err, MONATT_ERROR_FORMAT, "attach: not an attach request");
     }
@@ -257,10 +258,14 @@ static bool take_request(Vm *vm, int connection, MonattError *err)
     device->accelerator = request.accelerator;
     device->item_count = request.item_count;
     memcpy(device->items, request.items, sizeof(device->items));
-    qmp_init(&vm->qmp, message.fd_count == 1 ? message.fds[0] : -1, vm->end_fd);
-    device->qmp_open = message.fd_count == 1;
+    qmp_init(&vm->qmp, message.fd_count > 0 ? message.fds[0] : -1, vm->end_fd);
+    device->qmp_open = message.fd_count > 0;
     device->vcpu_job.fd = vm->qmp.fd;
-    message.fd_count = 0; /* the monitor is ours now */
+    bool kernel_good = message.fd_count < 2 || vm_set_kernel(device, message.fds[1], err);
+    message.fd_count = 0; /* monitor and kernel are ours now */
+    if (!kernel_good) {
+        return false;
+    }
     if (request.want_plugin &&
         !monatt_plugin_ring_create(request.vcpus, &device->ring_fd, &device->ring_size, err)) {
         return false;

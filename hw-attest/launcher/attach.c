@@ -104,8 +104,10 @@ bool attach_request(int fd, const Machine *machine, const Measure *measure, bool
         return monatt_error_set_errno(err, errno, "attach: sockets");
     }
     *ret = (Attachment){.monitor_fd = pair[0], .wire_fd = -1, .ring_fd = -1};
-    bool good = monatt_control_call_with(fd, MONATT_CONTROL_ATTACH, payload, size, &pair[1], 1,
-                                         ANSWER_PATIENCE_MS, &answer, err);
+    const int fds[] = {pair[1], measure->kernel_fd};
+    bool good =
+        monatt_control_call_with(fd, MONATT_CONTROL_ATTACH, payload, size, fds,
+                                 measure->has_kernel ? 2 : 1, ANSWER_PATIENCE_MS, &answer, err);
     close(pair[1]);
     if (!good) {
         close(pair[0]);

@@ -117,8 +117,8 @@ static bool measure_copy(int from, int to, const char *what, const char *path, M
     return true;
 }
 
-bool measure_sealed(const char *path, const char *what, char ret_path[MEASURE_PATH_SIZE],
-                    MonattBootItemPayload *ret_digests, MonattError *err)
+static bool measure_seal(const char *path, const char *what, int *ret_fd,
+                         MonattBootItemPayload *ret_digests, MonattError *err)
 {
     int from MONATT_CLEANUP_CLOSE = -1;
     if (!measure_open(what, path, &from, err)) {
@@ -134,7 +134,23 @@ bool measure_sealed(const char *path, const char *what, char ret_path[MEASURE_PA
         close(copy);
         return false;
     }
-    snprintf(ret_path, MEASURE_PATH_SIZE, "/proc/self/fd/%d", copy);
+    *ret_fd = copy;
+    return true;
+}
+
+static void measure_path(int fd, char ret_path[MEASURE_PATH_SIZE])
+{
+    snprintf(ret_path, MEASURE_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+bool measure_sealed(const char *path, const char *what, char ret_path[MEASURE_PATH_SIZE],
+                    MonattBootItemPayload *ret_digests, MonattError *err)
+{
+    int copy;
+    if (!measure_seal(path, what, &copy, ret_digests, err)) {
+        return false;
+    }
+    measure_path(copy, ret_path);
     return true;
 }
 
@@ -157,9 +173,15 @@ bool measure_file(Measure *measure, uint16_t kind, const char *path,
                   char ret_path[MEASURE_PATH_SIZE], MonattError *err)
 {
     MonattBootItemPayload item = {0};
+    int copy;
     if (!measure_room(measure, err) ||
-        !measure_sealed(path, monatt_boot_item_kind_name(kind), ret_path, &item, err)) {
+        !measure_seal(path, monatt_boot_item_kind_name(kind), &copy, &item, err)) {
         return false;
+    }
+    measure_path(copy, ret_path);
+    if (kind == MONATT_BOOT_KERNEL) {
+        measure->has_kernel = true;
+        measure->kernel_fd = copy;
     }
     measure_name(&item, kind, measure_base_name(path));
     measure->items[measure->count++] = item;

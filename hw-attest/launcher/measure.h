@@ -17,6 +17,8 @@
 typedef struct Measure {
     size_t count;
     MonattBootItemPayload items[MONATT_BOOT_ITEMS_MAXIMUM];
+    bool has_kernel; /* measured with measure_file() */
+    int kernel_fd;   /* its sealed copy; QEMU's, not to be closed */
 } Measure;
 
 /*

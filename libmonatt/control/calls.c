@@ -243,6 +243,11 @@ bool monatt_device_ring(int fd, int *ret_ring_fd, uint64_t *ret_size, MonattErro
     return fd_and_size(fd, MONATT_CONTROL_RING, "device ring", ret_ring_fd, ret_size, err);
 }
 
+bool monatt_device_kernel(int fd, int *ret_fd, uint64_t *ret_size, MonattError *err)
+{
+    return fd_and_size(fd, MONATT_CONTROL_KERNEL, "device kernel", ret_fd, ret_size, err);
+}
+
 bool monatt_device_boot_items(int fd, MonattBootItemPayload ret[MONATT_BOOT_ITEMS_MAXIMUM],
                               size_t *ret_count, MonattError *err)
 {

@@ -53,6 +53,7 @@ typedef enum MonattControlType {
     MONATT_CONTROL_REPORT_QUESTION = 18, /* -> u32 number, the inblob; error MISSING: none */
     MONATT_CONTROL_REPORT_ANSWER = 19,   /* u32 number, u32 MONATT_REFUSAL_* of register-map.h, or
                                           * 0 and one descriptor, a sealed memfd: the evidence */
+    MONATT_CONTROL_KERNEL = 20,          /* -> u64 size, + the measured kernel file; none: error */
     MONATT_CONTROL_ERROR = 0x7fff,
     MONATT_CONTROL_ANSWER = 0x8000,
 } MonattControlType;
@@ -115,7 +116,8 @@ typedef enum MonattAttachWire {
 #define MONATT_ACTION_NO_REBOOT 0x1   /* -no-reboot, -action reboot=shutdown */
 #define MONATT_ACTION_NO_SHUTDOWN 0x2 /* -no-shutdown, -action shutdown=pause */
 
-/* What the launcher asks attach.sock for; descriptors: [0] our end of QEMU's QMP socket. */
+/* What the launcher asks attach.sock for; descriptors, both may be left out from the end: [0] our
+ * end of QEMU's QMP socket, [1] the kernel file that it measured, a memfd sealed for ever. */
 typedef struct MonattAttachRequest {
     uint8_t vid[MONATT_UUID_SIZE];
     char name[MONATT_NAME_SIZE];
@@ -260,6 +262,10 @@ bool monatt_device_report_answer(int fd, uint32_t number, uint32_t refusal, int 
                                  MonattError *err) MONATT_MUST_CHECK;
 bool monatt_device_vcpus(int fd, uint32_t *ret_qemu_pid, uint32_t ret_threads[MONATT_VCPUS_MAXIMUM],
                          size_t *ret_count, MonattError *err) MONATT_MUST_CHECK;
+/* The kernel file as the launcher measured it: a memfd that nobody can change.  MISSING: the VM's
+ * kernel comes from its disk. */
+bool monatt_device_kernel(int fd, int *ret_fd, uint64_t *ret_size,
+                          MonattError *err) MONATT_MUST_CHECK;
 /* What QEMU's monitor shows of each vCPU, in its order, without stopping the guest: each is of
  * another instant.  MISSING: the device has no monitor (x-pci-proxy-dev without QMP). */
 bool monatt_device_vcpu_registers(int fd, MonattVcpuRegisters ret[MONATT_VCPUS_MAXIMUM],

@@ -6,6 +6,8 @@ Reboot, reset, pause, sleep, kexec, removal and resets of the PCI device, snapsh
 the death of the device process in the middle of them.  What only a VM reset may do, nothing else does.
 More: test-registers.py (bus resets, ejection), test-driver-hard.py (the kernel driver).
 """
+import errno
+import hashlib
 import os
 import signal
 import sys
@@ -64,13 +66,36 @@ class World:
         self.tap.ok(True, f"{name}: another device process goes on")
 
 
+def check_host_knows(world, when):
+    """What the host gives the checks: kernel file and registers, without stopping the guest."""
+    guest, tap = world.guest, world.tap
+    fd = guest.device.kernel()
+    with open(guest_library.kernel(), "rb") as file:
+        tap.is_equal(hashlib.sha256(os.pread(fd, 1 << 28, 0)).hexdigest(),
+                     hashlib.sha256(file.read()).hexdigest(), f"{when}: the kernel that was measured")
+    try:
+        os.pwrite(fd, b"x", 0)
+        tap.ok(False, f"{when}: it can be changed")
+    except OSError as error:
+        tap.is_equal(error.errno, errno.EPERM, f"{when}: nobody can change it")
+    os.close(fd)
+    cpus = guest.device.vcpu_registers()
+    tap.is_equal(len(cpus), len(guest.qmp("query-cpus-fast")), f"{when}: registers of each vCPU")
+    wp, pae, nxe = 1 << 16, 1 << 5, 1 << 11
+    tap.ok(all(cpu[0] & wp and cpu[2] & pae and cpu[3] & nxe and cpu[4] >> 47 == 0x1ffff and
+               cpu[5] == 0xfff for cpu in cpus), f"{when}: they are a running Linux's", cpus)
+    tap.is_equal(guest.qmp("query-status")["status"], "running", f"{when}: and it runs on")
+
+
 def check_reboots(world):
     world.same("at first")
+    check_host_knows(world, "at first")
     world.guest.reboot("guest")
     world.fresh("guest's reboot")
     world.guest.reboot("monitor")
     world.fresh("system_reset")
     world.kill("killed before a reboot")
+    check_host_knows(world, "after a restart")
     world.guest.reboot("guest")
     world.fresh("guest's reboot after a restart")
 

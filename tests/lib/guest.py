@@ -334,6 +334,18 @@ class Device(device_client.Vm):
         finally:
             os.close(fds[0])
 
+    def kernel(self):
+        """The descriptor of the kernel file that the launcher measured; the caller closes it."""
+        answer, fds = device_client.call(self.control, device_client.KERNEL)
+        assert struct.unpack(">Q", answer)[0] == os.fstat(fds[0]).st_size
+        return fds[0]
+
+    def vcpu_registers(self):
+        """(cr0, cr3, cr4, efer, IDT base and limit, GDT base and limit, rip, cpl) of each vCPU."""
+        answer, _ = device_client.call(self.control, device_client.VCPU_REGISTERS)
+        count = struct.unpack_from(">I", answer)[0]
+        return [struct.unpack_from(">QQQQQIQIQI", answer, 4 + 68 * i) for i in range(count)]
+
     def set_nonce(self, nonce):
         device_client.call(self.control, device_client.NONCE, nonce)
 

@@ -108,6 +108,11 @@ static bool call_ring(MonattError *err)
     return monatt_device_ring(ours, &got_fds[0], &results.first, err);
 }
 
+static bool call_kernel(MonattError *err)
+{
+    return monatt_device_kernel(ours, &got_fds[0], &results.first, err);
+}
+
 static bool call_items(MonattError *err)
 {
     return monatt_device_boot_items(ours, items, &results.count, err);
@@ -248,6 +253,7 @@ static const struct {
     {"log", call_log, fill_16, 1, false},
     {"ram", call_ram, fill_regions, 2, false},
     {"ring", call_ring, fill_8, 1, false},
+    {"kernel", call_kernel, fill_8, 1, false},
     {"boot-items", call_items, fill_items, 0, false},
     {"set-nonce", call_nonce, fill_nothing, 0, true},
     {"guest-list", call_list, fill_8, 1, false},
