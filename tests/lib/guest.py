@@ -514,14 +514,26 @@ class Guest(Cleaner):
         while not self.line(COMMAND_PATIENCE_S).endswith(b"awake"):
             pass
 
-    def mutate(self, *words):
-        """What monatt-mutate says; while the guest stands, as it cannot take the kernel's locks."""
-        self.qmp("stop")
+    def memory_file(self):
+        """The guest's RAM as a file; its QEMU's own descriptor."""
+        folder = f"/proc/{self.process.pid}/fd"
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"{folder}/{name}").startswith("/memfd:memory-backend-memfd"):
+                    return f"{folder}/{name}"
+        raise GuestError("QEMU has no memory-backend-memfd")
+
+    def mutate(self, *words, stands=False):
+        """What monatt-mutate says; while the guest stands, as it cannot take the kernel's locks.
+        stands: it does already, and goes on doing so."""
+        if not stands:
+            self.qmp("stop")
         try:
             done = subprocess.run([paths.MUTATE, "--qemu", str(self.process.pid), *words],
                                   capture_output=True, text=True, timeout=60)
         finally:
-            self.qmp("cont")
+            if not stands:
+                self.qmp("cont")
         if done.returncode != 0:
             raise GuestError(f"monatt-mutate {' '.join(words)}: {done.stderr.strip()}")
         return json.loads(done.stdout)
