@@ -333,6 +333,25 @@ bool measure_look_at_tasks(Vm *vm, MonattTaskReport **ret_report, MonattError *e
     return false;
 }
 
+bool measure_look_at_checks(Vm *vm, const MonattCheckRequest *request,
+                            MonattCheckReport **ret_report, MonattError *err)
+{
+    for (int i = 0; i < WORKER_TRIES; i++) {
+        MonattError why = {0};
+        if (need_worker(vm, &why) && monatt_worker_checks(vm->worker, request, ret_report, &why)) {
+            return true;
+        }
+        if (i == WORKER_TRIES - 1 || why.code != MONATT_ERROR_PEER) {
+            if (err) {
+                *err = why;
+            }
+            return false;
+        }
+        monatt_log_warning("VM '%.64s': %s; a new worker is started", vm->status.name, why.message);
+    }
+    return false;
+}
+
 static bool record_summary(Vm *vm, const MonattTasksSummaryPayload *summary, uint64_t t0,
                            uint64_t t1, MonattError *err)
 {

@@ -23,6 +23,9 @@ bool measure_tasks(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The same measurement for a person, recorded nowhere; the caller frees the report. */
 bool measure_look_at_tasks(Vm *vm, MonattTaskReport **ret_report,
                            MonattError *err) MONATT_MUST_CHECK;
+/* What the checks see, for a person and recorded nowhere; monatt_check_report_free(). */
+bool measure_look_at_checks(Vm *vm, const MonattCheckRequest *request,
+                            MonattCheckReport **ret_report, MonattError *err) MONATT_MUST_CHECK;
 /* Shows the guest the nonce that its next process list must bear. */
 void measure_show_nonce(Vm *vm);
 

@@ -9,11 +9,13 @@
 #include "host-collector/errors.h"
 #include "host-collector/measure.h"
 #include "host-collector/question.h"
+#include "host-collector/worker/check-json.h"
 #include "monatt-version.h"
 
 #define SEGMENTS_MAXIMUM 6
 #define LOOK_DEADLINE_US (10 * G_TIME_SPAN_SECOND)
-#define TASKS_MAXIMUM 16384 /* in one answer; the report says how many there are */
+#define CHECKS_DEADLINE_MS 3000 /* a finding takes 0.3 s */
+#define TASKS_MAXIMUM 16384     /* in one answer; the report says how many there are */
 
 typedef struct Call {
     Routes *routes;
@@ -32,9 +34,9 @@ static void get_capabilities(Call *call)
 {
     json_t *root = json_object();
     json_object_set_new(root, "version", json_string(MONATT_VERSION));
-    json_object_set_new(
-        root, "features",
-        json_pack("[s,s,s,s,s]", "evidence-1", SESSION_SUITE, "boot", "tasks", "plugin"));
+    json_object_set_new(root, "features",
+                        json_pack("[s,s,s,s,s,s]", "evidence-1", SESSION_SUITE, "boot", "tasks",
+                                  "plugin", "checks"));
     json_object_set_new(root, "host_id", json_string(session_host_id(call->routes->host.session)));
     json_object_set_new(root, "session", session_describe(call->routes->host.session));
     http_answer_json(call->answer, 200, root);
@@ -167,6 +169,49 @@ static void get_tasks(Call *call)
     }
 }
 
+/* table NULL: all checks. */
+static void get_look(Call *call, const char *table)
+{
+    const TableForm *form = table ? table_form(table) : NULL;
+    const MonattCheckRequest request = {.deadline_ms = CHECKS_DEADLINE_MS,
+                                        .checks = form ? 0 : UINT64_MAX,
+                                        .tables = form ? 1u << (form - table_forms) : 0};
+    MonattError err = {0};
+    MonattCheckReport *report = NULL;
+    Vm *vm = vms_find(call->routes->vms, call->vm, &err);
+    if (vm && vm_take(vm, g_get_monotonic_time() + LOOK_DEADLINE_US, &err)) {
+        if (!measure_look_at_checks(vm, &request, &report, &err)) {
+            report = NULL;
+        }
+        vm_release(vm);
+    }
+    if (report) {
+        http_answer_json(call->answer, 200, check_json(report, table));
+        monatt_check_report_free(report);
+    } else {
+        fail(call, &err);
+    }
+    if (vm) {
+        vm_unref(vm);
+    }
+}
+
+static void get_checks(Call *call)
+{
+    get_look(call, NULL);
+}
+
+static void get_processes(Call *call)
+{
+    get_look(call, "tasks");
+}
+
+/* The path's last segment is the table's name. */
+static void get_table(Call *call)
+{
+    get_look(call, strrchr(call->request->path, '/') + 1);
+}
+
 static void post_attest(Call *call)
 {
     MonattError err = {0};
@@ -274,6 +319,13 @@ static const struct {
     {"GET", "/v1/vms", get_vms},
     {"GET", "/v1/vms/VM", get_vm},
     {"GET", "/v1/vms/VM/tasks", get_tasks},
+    {"GET", "/v1/vms/VM/ps", get_processes},
+    {"GET", "/v1/vms/VM/modules", get_table},
+    {"GET", "/v1/vms/VM/sockets", get_table},
+    {"GET", "/v1/vms/VM/hooks", get_table},
+    {"GET", "/v1/vms/VM/bpf", get_table},
+    {"GET", "/v1/vms/VM/maps", get_table},
+    {"GET", "/v1/vms/VM/checks", get_checks},
     {"POST", "/v1/vms/VM/attest", post_attest},
     {"GET", "/v1/vms/VM/reports", get_reports},
     {"GET", "/v1/vms/VM/reports/N", get_report},

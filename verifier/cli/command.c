@@ -164,7 +164,7 @@ static gboolean check_complete(const Command *command, const CommandArguments *a
                                GError **error)
 {
     for (size_t i = 0; i < COMMAND_POSITIONALS_MAXIMUM && command->positionals[i] != NULL; i++) {
-        if (arguments->positionals[i] == NULL) {
+        if (arguments->positionals[i] == NULL && command->positionals[i][0] != '[') {
             return fail(command, error, NULL, "%s is missing", command->positionals[i]);
         }
     }

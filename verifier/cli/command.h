@@ -28,7 +28,7 @@ typedef struct CommandArguments CommandArguments;
 typedef struct Command {
     const char *noun;
     const char *verb;
-    const char *positionals[COMMAND_POSITIONALS_MAXIMUM]; /* "FILE"; all are required */
+    const char *positionals[COMMAND_POSITIONALS_MAXIMUM]; /* "FILE"; "[VM]": may be left out */
     const char *rest;                                     /* "-- ARGUMENT...": taken as it is */
     const char *summary;
     const CommandOption *options; /* ends with a NULL name */
@@ -72,6 +72,13 @@ extern const Command command_vm_list;
 extern const Command command_vm_show;
 extern const Command command_vm_attest;
 extern const Command command_vm_run;
+extern const Command command_vm_ps;
+extern const Command command_vm_modules;
+extern const Command command_vm_sockets;
+extern const Command command_vm_hooks;
+extern const Command command_vm_bpf;
+extern const Command command_vm_maps;
+extern const Command command_vm_checks;
 extern const Command command_reference_learn;
 extern const Command command_reference_show;
 extern const Command command_policy_check;

@@ -15,11 +15,14 @@
 #include "verifier/cli/command.h"
 
 static const Command *const commands[] = {
-    &command_evidence_verify, &command_evidence_show,  &command_evidence_export,
-    &command_result_verify,   &command_report_html,    &command_vm_list,
-    &command_vm_show,         &command_vm_attest,      &command_vm_run,
-    &command_reference_learn, &command_reference_show, &command_policy_check,
-    &command_ca_init,         &command_ca_enrol,       &command_key_new,
+    &command_evidence_verify, &command_evidence_show,   &command_evidence_export,
+    &command_result_verify,   &command_report_html,     &command_vm_list,
+    &command_vm_show,         &command_vm_attest,       &command_vm_run,
+    &command_vm_ps,           &command_vm_modules,      &command_vm_sockets,
+    &command_vm_hooks,        &command_vm_bpf,          &command_vm_maps,
+    &command_vm_checks,       &command_reference_learn, &command_reference_show,
+    &command_policy_check,    &command_ca_init,         &command_ca_enrol,
+    &command_key_new,
 };
 
 static void print_usage(FILE *stream)
