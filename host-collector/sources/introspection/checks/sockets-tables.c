@@ -19,6 +19,7 @@
 #define NETLINK_FAMILIES 32 /* MAX_LINKS */
 #define TABLES_SEEN 64
 #define FUTURE_TABLES 4 /* of one that is being made larger */
+#define NETLINK_CHAIN 4096 /* sockets of one bucket; a table grows long before */
 #define TRIES 5
 
 typedef struct Seen {
@@ -188,7 +189,7 @@ static void read_raw(CheckContext *context, SocketCheck *check)
 /* A resizable hash: nodes lead forward only, so a node must at least be a socket of its kind. */
 static void read_netlink_chain(CheckContext *context, SocketCheck *check, uint64_t node)
 {
-    while (node != 0 && !(node & 1)) {
+    for (uint32_t i = 0; node != 0 && !(node & 1); i++) {
         uint64_t sock = node - check->layout.netlink_node;
         uint16_t family;
 
