@@ -16,6 +16,7 @@ extern const Check check_interrupt_table;
 extern const Check check_function_pointers;
 extern const Check check_control_registers;
 extern const Check check_credentials;
+extern const Check check_vdso;
 extern const Check check_strings;
 extern const Check check_bpf;
 extern const Check check_ftrace;

@@ -19,6 +19,7 @@ const Check *const check_table[] = {
     &check_function_pointers,
     &check_strings,
     &check_credentials,
+    &check_vdso,
     &check_bpf,
     &check_kprobes,
     &check_ftrace,
