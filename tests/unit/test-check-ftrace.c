@@ -269,6 +269,13 @@ static void test_hostile(void)
     g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
     /* What was not read is not missing from the list. */
     g_assert_cmpuint(one.sightings.count, ==, 0);
+    /* Without a filter that could be read its code is judged all the same. */
+    invented_u64(&invented, tracer + 0x8, end);
+    invented_u64(&invented, tracer + 0x28, 0);
+    invented_u64(&invented, tracer, NOBODY);
+    one_check_run(&one, &check_ftrace, &invented.kernel);
+    g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
+    assert_found(0, CHECK_COMPROMISED, tracer, "ftrace functions that are not readable");
     tear_down();
 }
 

@@ -14,6 +14,7 @@
 #define BPF_PROGRAMS_MAXIMUM 4096u
 #define BPF_PARTS_MAXIMUM 16384u /* functions of programs that consist of several */
 #define BPF_MAPS_MAXIMUM 16384u
+#define BPF_LINKS_MAXIMUM 16384u
 #define BPF_NAME_SIZE 17
 #define BPF_ATTACHED_SIZE 96
 
@@ -114,12 +115,15 @@ typedef struct BpfCheck {
     char lacks_text[96];
     uint64_t call_base; /* __bpf_call_base; 0: not known */
     uint64_t dummy;     /* dummy_bpf_prog */
-    bool whole;         /* this pass has read all that is listed */
+    bool whole;         /* this pass has read all programs that are listed */
+    bool maps_whole, links_whole;
     uint32_t program_count, kept_count, part_count, map_count, link_count;
     BpfProgram programs[BPF_PROGRAMS_MAXIMUM]; /* ascending by address */
     BpfProgram kept[BPF_PROGRAMS_MAXIMUM];     /* of the last pass */
     uint64_t parts[BPF_PARTS_MAXIMUM];         /* ascending */
     BpfMap maps[BPF_MAPS_MAXIMUM];
+    uint64_t map_addresses[BPF_MAPS_MAXIMUM]; /* ascending, as the next */
+    uint64_t links[BPF_LINKS_MAXIMUM];
 } BpfCheck;
 
 /* Programs, their parts, maps and links that the kernel itself lists (bpf-objects.c). */
@@ -142,6 +146,13 @@ void bpf_read_places(CheckContext *context, BpfCheck *check);
  * that it is hidden when it is in no list. */
 void bpf_place(CheckContext *context, BpfCheck *check, uint64_t address, const char *place,
                bool sensitive);
+/* A map, or a link, that is in use at place and in no list. */
+void bpf_hidden_object(CheckContext *context, const char *kind, uint64_t address,
+                       const char *place);
+bool bpf_has_map(const BpfCheck *check, uint64_t address);
+bool bpf_has_link(const BpfCheck *check, uint64_t address);
+/* Maps that listed programs use and no list has (bpf-objects.c). */
+void bpf_read_used_maps(CheckContext *context, BpfCheck *check);
 /* Which process has a descriptor of a program, its link or a map (bpf-holders.c). */
 void bpf_read_holders(CheckContext *context, BpfCheck *check);
 

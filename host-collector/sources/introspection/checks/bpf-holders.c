@@ -66,6 +66,7 @@ static void look_at_file(Holders *holders, uint64_t file, const HolderTask *task
 {
     AddressSpace *space = &holders->context->kernel->space;
     uint64_t operations, data;
+    char place[48];
 
     if (!address_space_u64(space, file + holders->layout.file_operations, &operations) ||
         operations == 0 ||
@@ -74,12 +75,25 @@ static void look_at_file(Holders *holders, uint64_t file, const HolderTask *task
         !address_space_u64(space, file + holders->layout.file_data, &data)) {
         return;
     }
+    snprintf(place, sizeof(place), "descriptor of pid %u %s", task->pid, task->name);
     if (operations == holders->map_files) {
         hold_map(holders->check, data, task);
-    } else if (operations == holders->program_files ||
-               address_space_u64(space, data + holders->layout.link_program, &data)) {
-        hold_program(holders->check, data, task);
+        if (holders->check->maps_whole && !bpf_has_map(holders->check, data)) {
+            bpf_hidden_object(holders->context, "map", data, place);
+        }
+        return;
     }
+    if (operations != holders->program_files) {
+        if (holders->check->links_whole && !bpf_has_link(holders->check, data)) {
+            bpf_hidden_object(holders->context, "link", data, place);
+        }
+        if (!address_space_u64(space, data + holders->layout.link_program, &data)) {
+            return;
+        }
+    } else if (!bpf_find_program(holders->check, data)) {
+        bpf_place(holders->context, holders->check, data, place, false);
+    }
+    hold_program(holders->check, data, task);
 }
 
 static void look_at_task(Holders *holders, uint64_t address)

@@ -13,6 +13,7 @@
 
 #define TRIES 5                 /* properties 8, torn reads */
 #define FUNCTIONS_MAXIMUM 1024u /* BPF_MAX_SUBPROGS is 256 */
+#define USED_MAPS_MAXIMUM 64u   /* MAX_USED_MAPS */
 #define MAP_NAME_BYTES 16       /* BPF_OBJ_NAME_LEN */
 
 typedef struct Walk {
@@ -174,7 +175,7 @@ static MonattReason add_map(void *user, uint64_t index, uint64_t address)
         return MONATT_REASON_TORN;
     }
     read_name(space, address + layout->map_name, map->name);
-    check->map_count++;
+    check->map_addresses[check->map_count++] = address;
     return MONATT_REASON_NONE;
 }
 
@@ -192,7 +193,10 @@ static MonattReason add_link(void *user, uint64_t index, uint64_t address)
         !address_space_u64(space, address + layout->link_program, &program)) {
         return MONATT_REASON_TORN;
     }
-    walk->check->link_count++;
+    if (walk->check->link_count == BPF_LINKS_MAXIMUM) {
+        return MONATT_REASON_BUDGET;
+    }
+    walk->check->links[walk->check->link_count++] = address;
     if (program != 0 && !bpf_find_program(walk->check, program)) {
         snprintf(place, sizeof(place), "link %u", id); /* a link's program that no list has */
         bpf_place(walk->context, walk->check, program, place, false);
@@ -249,6 +253,47 @@ bool bpf_is_part(const BpfCheck *check, uint64_t address)
            NULL;
 }
 
+bool bpf_has_map(const BpfCheck *check, uint64_t address)
+{
+    return bsearch(&address, check->map_addresses, check->map_count, sizeof(address),
+                   compare_addresses) != NULL;
+}
+
+bool bpf_has_link(const BpfCheck *check, uint64_t address)
+{
+    return bsearch(&address, check->links, check->link_count, sizeof(address), compare_addresses) !=
+           NULL;
+}
+
+void bpf_read_used_maps(CheckContext *context, BpfCheck *check)
+{
+    const BpfLayout *layout = &check->layout;
+    AddressSpace *space = &context->kernel->space;
+    uint64_t list, maps[USED_MAPS_MAXIMUM];
+    uint32_t count;
+
+    if (!check->maps_whole || !layout_has(layout->aux_maps) || !layout_has(layout->aux_map_count)) {
+        return;
+    }
+    for (uint32_t i = 0; i < check->program_count; i++) {
+        const BpfProgram *program = &check->programs[i];
+        if (!check_step(context) ||
+            !address_space_u32(space, program->aux + layout->aux_map_count, &count) || count == 0 ||
+            count > USED_MAPS_MAXIMUM ||
+            !address_space_u64(space, program->aux + layout->aux_maps, &list) ||
+            !address_space_read(space, list, maps, count * sizeof(maps[0]))) {
+            continue;
+        }
+        for (uint32_t k = 0; k < count; k++) {
+            if (maps[k] != 0 && !bpf_has_map(check, maps[k])) {
+                char place[48];
+                snprintf(place, sizeof(place), "program %u", program->id);
+                bpf_hidden_object(context, "map", maps[k], place);
+            }
+        }
+    }
+}
+
 void bpf_read_objects(CheckContext *context, BpfCheck *check)
 {
     const BpfLayout *layout = &check->layout;
@@ -257,19 +302,22 @@ void bpf_read_objects(CheckContext *context, BpfCheck *check)
     memcpy(check->kept, check->programs, check->program_count * sizeof(check->kept[0]));
     check->kept_count = check->program_count;
     check->program_count = check->part_count = check->map_count = check->link_count = 0;
+    check->maps_whole = check->links_whole = false;
     check->whole = walk_idr(&walk, "prog_idr", add_program, &check->program_count);
     qsort(check->programs, check->program_count, sizeof(check->programs[0]), compare_programs);
     qsort(check->parts, check->part_count, sizeof(check->parts[0]), compare_addresses);
     if (layout_has(layout->map_id) && layout_has(layout->map_type) &&
         layout_has(layout->map_key_size) && layout_has(layout->map_value_size) &&
         layout_has(layout->map_entries) && layout_has(layout->map_name)) {
-        walk_idr(&walk, "map_idr", add_map, &check->map_count);
+        check->maps_whole = walk_idr(&walk, "map_idr", add_map, &check->map_count);
+        qsort(check->map_addresses, check->map_count, sizeof(uint64_t), compare_addresses);
     } else {
         check_lacks(context, "struct bpf_map in its BTF");
     }
     if (layout_has(layout->link_id) && layout_has(layout->link_type) &&
         layout_has(layout->link_program)) {
-        walk_idr(&walk, "link_idr", add_link, &check->link_count);
+        check->links_whole = walk_idr(&walk, "link_idr", add_link, &check->link_count);
+        qsort(check->links, check->link_count, sizeof(uint64_t), compare_addresses);
     } else {
         check_lacks(context, "struct bpf_link in its BTF");
     }

@@ -107,6 +107,15 @@ static void find_hidden(CheckContext *context, const BpfCheck *check, uint64_t a
                 place ? "at " : "", place ? place : "and has a symbol");
 }
 
+void bpf_hidden_object(CheckContext *context, const char *kind, uint64_t address, const char *place)
+{
+    char object[CHECK_OBJECT_SIZE];
+
+    snprintf(object, sizeof(object), "BPF %s", kind);
+    check_found(context, CHECK_COMPROMISED, address, object, "in the kernel's list", place, "",
+                "a hidden BPF %s is in use: %s", kind, place);
+}
+
 void bpf_place(CheckContext *context, BpfCheck *check, uint64_t address, const char *place,
                bool sensitive)
 {
@@ -143,7 +152,8 @@ static bool is_of_init(const BpfProgram *program)
            strcmp(program->function, "bpf_lsm_task_kill") != 0;
 }
 
-static void judge(CheckContext *context, const BpfProgram *program)
+/* The word for the table of hooks. */
+static const char *judge(CheckContext *context, const BpfProgram *program)
 {
     bool sensitive = program->sensitive || bpf_function_is_sensitive(program->function);
     char object[CHECK_OBJECT_SIZE], power[64], digest[MONATT_SHA256_SIZE * 2 + 1] = "";
@@ -152,7 +162,7 @@ static void judge(CheckContext *context, const BpfProgram *program)
                                                : "nowhere that was found";
 
     if ((program->power & BPF_POWER_ALTERING) == 0 || is_of_init(program)) {
-        return;
+        return "good";
     }
     for (size_t i = 0; program->has_digest && i < sizeof(program->digest); i++) {
         snprintf(digest + 2 * i, 3, "%02x", program->digest[i]);
@@ -164,6 +174,28 @@ static void judge(CheckContext *context, const BpfProgram *program)
                 "%s program that may alter %s, at %s%s",
                 bpf_program_type_name(program->type) ? bpf_program_type_name(program->type) : "a",
                 power, place, sensitive ? ", which hiding needs" : "");
+    return sensitive ? "bad" : "odd";
+}
+
+/* Where it hangs, among all other hooks. */
+static void put_hook(CheckContext *context, const BpfProgram *program, const char *state)
+{
+    Table *table = check_table_named(context, "hooks");
+    char text[64];
+
+    if (!table || program->places == 0) {
+        return;
+    }
+    table_text(table, "bpf");
+    table_text(table, program->attached);
+    snprintf(text, sizeof(text), "program %u '%s'", program->id, program->name);
+    table_text(table, text);
+    table_text(table, program->holder_name);
+    table_text(table, state);
+    table_hex(table, program->address);
+    bpf_power_text(program->power, text, sizeof(text));
+    table_text(table, text);
+    table_end_row(table);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -268,9 +300,10 @@ static void run(CheckContext *context)
     }
     bpf_read_objects(context, check);
     bpf_read_places(context, check);
+    bpf_read_used_maps(context, check);
     bpf_read_holders(context, check);
     for (uint32_t i = 0; i < check->program_count; i++) {
-        judge(context, &check->programs[i]);
+        put_hook(context, &check->programs[i], judge(context, &check->programs[i]));
     }
     if (context->table) {
         put_programs(context, check);

@@ -64,7 +64,8 @@ typedef struct FtraceOps {
     uint64_t flags;
     uint64_t filter_count; /* 0: all functions */
     bool sensitive;
-    bool unpatched; /* has a function that no listed livepatch replaces */
+    bool unpatched;  /* has a function that no listed livepatch replaces */
+    bool unreadable; /* not all of its filter could be read */
     uint32_t names;
     char place[CHECK_OBJECT_SIZE]; /* the first functions */
 } FtraceOps;
@@ -230,7 +231,7 @@ static void judge_ops(CheckContext *context, FtraceCheck *check, const FtraceOps
     snprintf(note, sizeof(note), "%lu functions%s%s", (unsigned long)ops->filter_count,
              (ops->flags & check->modify) != 0 ? ", may redirect" : "",
              (ops->flags & check->enabled) == 0 ? ", off" : "");
-    if (ops->filter_count == 0) {
+    if (ops->filter_count == 0 && !ops->unreadable) {
         snprintf(note, sizeof(note), "every function");
     }
     traced_hook_judge(context, &hook);
@@ -263,9 +264,12 @@ static MonattReason read_ops(CheckContext *context, FtraceCheck *check, uint64_t
          !address_space_u64(space, address + layout->ops_saved, &ops->saved))) {
         return MONATT_REASON_TORN;
     }
+    /* Code is judged even where what it traces cannot be read. */
     if (pair == 0 || !address_space_u64(space, pair + layout->hash_filter, &filter) ||
         !address_space_u64(space, filter + layout->hash_count, &ops->filter_count)) {
-        return MONATT_REASON_TORN;
+        snprintf(ops->place, sizeof(ops->place), "functions that are not readable");
+        ops->sensitive = ops->unpatched = ops->unreadable = true;
+        return MONATT_REASON_NONE;
     }
     if (ops->filter_count == 0) {
         snprintf(ops->place, sizeof(ops->place), "every function");
@@ -275,8 +279,10 @@ static MonattReason read_ops(CheckContext *context, FtraceCheck *check, uint64_t
         return MONATT_REASON_NONE;
     }
     if (!ftrace_hash_walk(context, check, filter, add_function, ops)) {
-        return check->covered_count == FTRACE_COVERED_MAXIMUM ? MONATT_REASON_BUDGET
-                                                              : MONATT_REASON_TORN;
+        if (check->covered_count == FTRACE_COVERED_MAXIMUM) {
+            return MONATT_REASON_BUDGET;
+        }
+        ops->sensitive = ops->unpatched = ops->unreadable = true;
     }
     return MONATT_REASON_NONE;
 }
@@ -286,6 +292,7 @@ static MonattReason read_list(CheckContext *context, FtraceCheck *check, uint64_
 {
     AddressSpace *space = &context->kernel->space;
     uint64_t at;
+    bool unreadable = false;
 
     check->ops_count = check->all_count = check->covered_count = check->modified_count = 0;
     if (!address_space_u64(space, head, &at)) {
@@ -303,11 +310,12 @@ static MonattReason read_list(CheckContext *context, FtraceCheck *check, uint64_
             return reason;
         }
         judge_ops(context, check, &ops);
+        unreadable |= ops.unreadable;
         if (!address_space_u64(space, at + check->layout.ops_next, &at)) {
             return MONATT_REASON_TORN;
         }
     }
-    return MONATT_REASON_NONE;
+    return unreadable ? MONATT_REASON_TORN : MONATT_REASON_NONE;
 }
 
 static int compare_addresses(const void *a, const void *b)
