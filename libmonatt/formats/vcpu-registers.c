@@ -35,7 +35,7 @@ static bool take_line(const char **at, const char *end, Line *ret)
 static bool begins(const Line *line, const char *word)
 {
     size_t size = strlen(word);
-    return (size_t)(line->end - line->at) >= size && memcmp(line->at, word, size) == 0;
+    return (size_t)(line->end - line->at) >= size && strncmp(line->at, word, size) == 0;
 }
 
 /* The word behind a blank or the line's start; what stands behind it. */

@@ -59,7 +59,7 @@ typedef struct KernelOffsets {
     uint32_t slab_objects; /* the 32-bit word with the bit field */
     uint32_t slab_objects_shift;
     uint32_t page_size; /* sizeof(struct page) */
-    uint32_t set_hash; /* css_set: its node in css_set_table, and its lists of tasks */
+    uint32_t set_hash;  /* css_set: its node in css_set_table, and its lists of tasks */
     uint32_t set_tasks;
     uint32_t set_migrating;
     uint32_t set_dying;
@@ -79,7 +79,7 @@ typedef struct KernelSymbols {
     uint64_t vmemmap_base; /* the variables, not what they hold */
     uint64_t page_offset_base;
     uint64_t task_cache; /* task_struct_cachep */
-    uint64_t set_table; /* css_set_table */
+    uint64_t set_table;  /* css_set_table */
     uint64_t total_forks;
     uint64_t jiffies;
 } KernelSymbols;
