@@ -314,4 +314,4 @@ static void run(CheckContext *context)
     check_count(context, "links", check->link_count);
 }
 
-const Check check_bpf = {MONATT_SUBCHECK_BPF, "bpf", "bpf", run, free};
+const Check check_bpf = {MONATT_SUBCHECK_BPF, "bpf", "bpf", run, free, "maps"};

@@ -344,21 +344,23 @@ void check_runner_without_kernel(uint64_t wanted, const char *why, CheckReport *
     }
 }
 
-static uint32_t table_bit(const Check *check)
+static uint32_t table_bits(const Check *check)
 {
-    for (size_t i = 0; check->table && table_forms[i].name; i++) {
-        if (strcmp(table_forms[i].name, check->table) == 0) {
-            return 1u << i;
+    uint32_t bits = 0;
+    for (size_t i = 0; table_forms[i].name; i++) {
+        if ((check->table && strcmp(table_forms[i].name, check->table) == 0) ||
+            (check->also && strcmp(table_forms[i].name, check->also) == 0)) {
+            bits |= 1u << i;
         }
     }
-    return 0;
+    return bits;
 }
 
 uint64_t check_runner_wanted(uint64_t sub_checks, uint32_t tables)
 {
     uint64_t wanted = 0;
     for (size_t i = 0; check_table[i] && i < CHECKS_MAXIMUM; i++) {
-        if ((sub_checks >> check_table[i]->id & 1) || (table_bit(check_table[i]) & tables)) {
+        if ((sub_checks >> check_table[i]->id & 1) || (table_bits(check_table[i]) & tables)) {
             wanted |= 1ull << i;
         }
     }

@@ -71,6 +71,7 @@ struct Check {
     const char *table; /* name of the table that its rows belong to, or NULL (table.h) */
     void (*run)(CheckContext *context);
     void (*clear)(void *state); /* frees what run() left in *state; NULL: there is none */
+    const char *also;           /* a second table that it fills by check_table_named(), or NULL */
 };
 
 /* All of them; ends with NULL (check-table.c: one line a check). */
