@@ -8,14 +8,11 @@ bound, an exit code and no way to the terminal's controls.
 import base64
 import json
 import os
-import socket
 import sys
-import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from fake import DONE, FAILED, monatt  # noqa: E402
+from fake import DONE, FAILED, Collector, monatt  # noqa: E402
 import paths  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -23,64 +20,6 @@ UUID = "22222222-2222-2222-2222-222222222222"
 VM = {"vid": UUID, "name": "web-1", "state": "running", "boot_count": 3, "records": 17,
       "fault": "none", "accelerator": "tcg", "plugin": True}
 EVIDENCE_MAXIMUM = 64 * 1024 * 1024
-
-
-class Collector:
-    """Answers every request with the bytes it was told to; keeps the last request."""
-
-    def __init__(self):
-        self.holder = tempfile.TemporaryDirectory(prefix="monatt-cl-")
-        self.folder = self.holder.name
-        self.answer = b""
-        self.pour = 0  # bytes of body after the answer
-        self.request = b""
-        self.server = socket.socket(socket.AF_UNIX)
-        self.server.bind(os.path.join(self.folder, "collector.sock"))
-        self.server.listen(8)
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            with client:
-                try:
-                    client.settimeout(10)
-                    self.take(client)
-                    client.sendall(self.answer)
-                    for _ in range(0, self.pour, 65536):
-                        client.sendall(b"x" * 65536)
-                except OSError:
-                    pass  # the client may hang up: that is what some checks want
-
-    def take(self, client):
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += client.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        for line in head.lower().split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                while len(body) < int(line.split(b":")[1]):
-                    body += client.recv(65536)
-        self.request = head + b"\r\n\r\n" + body
-
-    def say(self, body, status="200 OK", more=""):
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.pour = 0
-        self.answer = (f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}"
-                       "Connection: close\r\n\r\n").encode() + body
-
-    def call(self, *words):
-        return monatt(*words, "--run-dir", self.folder)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.close()
-        self.holder.cleanup()
 
 
 def is_failed(tap, result, words, name):
