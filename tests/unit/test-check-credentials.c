@@ -180,6 +180,10 @@ static void test_pointers(void)
     give(tasks[3], own);
     invented_u64(&invented, tasks[3] + SUBJECTIVE, init_cred); /* lent, or not */
     assert_found(CHECK_DEGRADED, 4, "acts with");
+    invented_u64(&invented, tasks[3] + SUBJECTIVE, invented_get(&invented, tasks[0] + REAL));
+    assert_found(CHECK_COMPROMISED, 4, "acts with the credentials of another");
+    invented_u64(&invented, tasks[3] + SUBJECTIVE, credentials(0, FULL)); /* nobody's: overlayfs */
+    assert_clean();
     give(tasks[3], own);
     give(tasks[3], invented_get(&invented, tasks[1] + REAL)); /* of the same user, yet another's */
     assert_found(CHECK_COMPROMISED, 4, "of another process");

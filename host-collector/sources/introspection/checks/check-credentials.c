@@ -198,6 +198,23 @@ static bool is_in_slab(CheckContext *context, const CredentialsCheck *check, uin
     return false;
 }
 
+/* Lent credentials that are another process's own: none of the kernel's loans lasts. */
+static void judge_loan(CheckContext *context, const CredentialsCheck *check, const GuestTask *task,
+                       uint64_t cred)
+{
+    uint32_t slot = (uint32_t)(cred >> 5 ^ cred >> 18) & (TASKS - 1);
+    char observed[CHECK_VALUE_SIZE];
+
+    for (uint32_t i = 0; i < TASKS && check->seen[slot].cred != 0; i++) {
+        if (check->seen[slot].cred == cred && check->seen[slot].tgid != task->tgid) {
+            snprintf(observed, sizeof(observed), "those of process %u", check->seen[slot].tgid);
+            find(context, CHECK_COMPROMISED, task, cred, "credentials of its own", observed,
+                 "acts with the credentials of another process");
+        }
+        slot = (slot + 1) & (TASKS - 1);
+    }
+}
+
 /* The first of a process's tasks that has an object answers for it. */
 static void judge_object(CheckContext *context, CredentialsCheck *check, const GuestTask *task,
                          uint64_t cred)
@@ -244,6 +261,16 @@ static void judge_ids(CheckContext *context, const CredentialsCheck *check, cons
     }
 }
 
+/* Also when it borrows a process's memory. */
+static bool is_kernel_thread(CheckContext *context, const CredentialsCheck *check,
+                             const GuestTask *task)
+{
+    uint32_t flags;
+    return !address_space_u32(&context->kernel->space, task->address + check->layout.task_flags,
+                              &flags) ||
+           (flags & KERNEL_THREAD);
+}
+
 static void judge_task(CheckContext *context, CredentialsCheck *check, const GuestTask *task)
 {
     const CredentialsLayout *layout = &check->layout;
@@ -251,10 +278,8 @@ static void judge_task(CheckContext *context, CredentialsCheck *check, const Gue
     uint64_t real, subjective, exec, memory;
     Credentials credentials;
     Holder *now;
-    uint32_t flags;
 
-    if (!address_space_u32(space, task->address + layout->task_flags, &flags) ||
-        (flags & KERNEL_THREAD) ||
+    if (is_kernel_thread(context, check, task) ||
         !address_space_u64(space, task->address + layout->task_real, &real) ||
         !address_space_u64(space, task->address + layout->task_cred, &subjective)) {
         return;
@@ -395,6 +420,19 @@ static void run(CheckContext *context)
         const GuestTask *task = &scan->table.tasks[i];
         if (!task->kernel_thread && task->settled) {
             judge_task(context, check, task);
+        }
+    }
+    /* Only now it is known whose each object is. */
+    for (uint32_t i = 0; i < scan->table.count && check_step(context); i++) {
+        const GuestTask *task = &scan->table.tasks[i];
+        uint64_t real, subjective;
+        if (!task->kernel_thread && task->settled && !is_kernel_thread(context, check, task) &&
+            address_space_u64(&context->kernel->space, task->address + check->layout.task_real,
+                              &real) &&
+            address_space_u64(&context->kernel->space, task->address + check->layout.task_cred,
+                              &subjective) &&
+            real != subjective) {
+            judge_loan(context, check, task, subjective);
         }
     }
 }

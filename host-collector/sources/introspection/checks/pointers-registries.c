@@ -58,6 +58,11 @@ typedef struct Row {
     {                                                                                              \
         kind, symbol, SHAPE_POINTERS, POINTER_OWN, structure, NULL, NULL, NULL, name, NULL         \
     }
+/* Constants, yet the ones that every program's readdir() and read() goes through. */
+#define FILES(symbol)                                                                              \
+    {                                                                                              \
+        "files", symbol, SHAPE_ONE, POINTER_CORE, "file_operations", NULL, NULL, NULL, NULL, NULL  \
+    }
 static const Row rows[] = {
     ONE("x86_platform", "x86_platform_ops"),
     ONE("machine_ops", "machine_ops"),
@@ -65,6 +70,23 @@ static const Row rows[] = {
     ONE("x86_apic_ops", "x86_apic_ops"),
     {"platform", "apic", SHAPE_POINTER, POINTER_CORE, "apic", NULL, NULL, NULL, NULL, NULL},
     {"platform", "pv_ops", SHAPE_WORDS, POINTER_CORE, NULL, NULL, NULL, NULL, NULL, NULL},
+    FILES("proc_root_operations"),
+    FILES("proc_tgid_base_operations"),
+    FILES("proc_fd_operations"),
+    FILES("proc_reg_file_ops"),
+    FILES("proc_iter_file_ops"),
+    FILES("ext4_dir_operations"),
+    FILES("ext4_file_operations"),
+    FILES("xfs_dir_file_operations"),
+    FILES("btrfs_dir_file_operations"),
+    FILES("simple_dir_operations"),
+    FILES("shmem_file_operations"),
+    FILES("kernfs_dir_fops"),
+    FILES("kernfs_file_fops"),
+    FILES("socket_file_ops"),
+    FILES("pipefifo_fops"),
+    FILES("def_chr_fops"),
+    FILES("def_blk_fops"),
     CALL("pm_power_off", POINTER_ANYONE),
     CALL("panic_blink", POINTER_ANYONE),
     {"filesystem", "file_systems", SHAPE_NEXT, POINTER_OWN, "file_system_type", "next", NULL, NULL,
