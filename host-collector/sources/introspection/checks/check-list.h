@@ -12,6 +12,7 @@ extern const Check check_kernel_text;
 extern const Check check_kernel_rodata;
 extern const Check check_executable_pages;
 extern const Check check_modules;
+extern const Check check_module_text;
 extern const Check check_interrupt_table;
 extern const Check check_function_pointers;
 extern const Check check_control_registers;

@@ -13,6 +13,7 @@ const Check *const check_table[] = {
     &check_kernel_text,
     &check_kernel_rodata,
     &check_modules,
+    &check_module_text,
     &check_executable_pages,
     &check_interrupt_table,
     &check_control_registers,

@@ -12,8 +12,8 @@
 #include "host-collector/sources/introspection/address-space.h"
 #include "host-collector/sources/introspection/walk-budget.h"
 
-#define PAGE_WALK_RUNS 65536u    /* executable runs; more make the walk incomplete */
-#define PAGE_WALK_TABLES 262144u /* tables of one walk: 1 GiB of them */
+#define PAGE_WALK_RUNS 65536u   /* executable runs; more make the walk incomplete */
+#define PAGE_WALK_TABLES 65536u /* tables of one walk: 128 GiB in pages of 4 KiB */
 
 /* Pages that follow each other in both kinds of addresses, and have the same rights. */
 typedef struct PageRun {
