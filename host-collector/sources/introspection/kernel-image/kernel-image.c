@@ -276,6 +276,17 @@ static bool build(KernelImage *kernel, const uint8_t *elf, size_t size, const Vm
     return true;
 }
 
+bool kernel_image_lay_out(KernelImage *kernel, const uint8_t *elf, size_t size,
+                          const Vmcoreinfo *info, MonattError *err)
+{
+    memset(kernel, 0, sizeof(*kernel));
+    if (!build(kernel, elf, size, info, err)) {
+        kernel_image_clear(kernel);
+        return false;
+    }
+    return true;
+}
+
 bool kernel_image_open(KernelImage *kernel, const uint8_t *image, size_t size,
                        const Vmcoreinfo *info, MonattError *err)
 {
@@ -283,15 +294,11 @@ bool kernel_image_open(KernelImage *kernel, const uint8_t *image, size_t size,
     size_t elf_size;
     bool good;
 
-    memset(kernel, 0, sizeof(*kernel));
     if (!kernel_unpack(image, size, &elf, &elf_size, err)) {
         return false;
     }
-    good = build(kernel, elf, elf_size, info, err);
+    good = kernel_image_lay_out(kernel, elf, elf_size, info, err);
     free(elf);
-    if (!good) {
-        kernel_image_clear(kernel);
-    }
     return good;
 }
 

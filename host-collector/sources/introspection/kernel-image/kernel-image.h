@@ -44,6 +44,9 @@ typedef struct KernelImage {
  */
 bool kernel_image_open(KernelImage *kernel, const uint8_t *image, size_t size,
                        const Vmcoreinfo *info, MonattError *err) MONATT_MUST_CHECK;
+/* As above, of the vmlinux itself; its bytes are not kept. */
+bool kernel_image_lay_out(KernelImage *kernel, const uint8_t *elf, size_t size,
+                          const Vmcoreinfo *info, MonattError *err) MONATT_MUST_CHECK;
 void kernel_image_clear(KernelImage *kernel);
 /* size bytes at an address of the guest's; NULL: not in the image. */
 const uint8_t *kernel_image_at(const KernelImage *kernel, uint64_t address, size_t size);
