@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 #include <unistd.h>
+#include "host-collector/measure-checks.h"
 #include "libmonatt/base/log.h"
 
 #define WORKER_DEADLINE_MS 3000
@@ -237,8 +238,7 @@ static bool same_regions(const Vm *vm, const MonattRamRegion *regions, size_t co
     return true;
 }
 
-/* A worker for the RAM as it is now. */
-static bool need_worker(Vm *vm, MonattError *err)
+bool measure_need_worker(Vm *vm, MonattError *err)
 {
     MonattRamRegion regions[MONATT_RAM_REGIONS_MAXIMUM];
     int fds[MONATT_RAM_REGIONS_MAXIMUM];
@@ -261,6 +261,7 @@ static bool need_worker(Vm *vm, MonattError *err)
         good = monatt_device_vcpus(vm->control, &qemu_pid, threads, &thread_count, err) &&
                monatt_worker_start(vm->worker_path, regions, fds, count, threads, thread_count,
                                    &vm->worker, err);
+        vm->kernel_given = false;
         if (good) {
             memcpy(vm->regions, regions, count * sizeof(*regions));
             vm->region_count = count;
@@ -297,7 +298,7 @@ static bool ask_worker(Vm *vm, MonattTaskReport **ret_report, MonattError *err)
     int list MONATT_CLEANUP_CLOSE = -1;
     size_t size;
     MonattError none = {0};
-    if (!need_worker(vm, err)) {
+    if (!measure_need_worker(vm, err)) {
         return false;
     }
     if (vm->marked && monatt_device_guest_list(vm->control, &list, &size, &none)) {
@@ -320,25 +321,6 @@ bool measure_look_at_tasks(Vm *vm, MonattTaskReport **ret_report, MonattError *e
     for (int i = 0; i < WORKER_TRIES; i++) {
         MonattError why = {0};
         if (ask_worker(vm, ret_report, &why)) {
-            return true;
-        }
-        if (i == WORKER_TRIES - 1 || why.code != MONATT_ERROR_PEER) {
-            if (err) {
-                *err = why;
-            }
-            return false;
-        }
-        monatt_log_warning("VM '%.64s': %s; a new worker is started", vm->status.name, why.message);
-    }
-    return false;
-}
-
-bool measure_look_at_checks(Vm *vm, const MonattCheckRequest *request,
-                            MonattCheckReport **ret_report, MonattError *err)
-{
-    for (int i = 0; i < WORKER_TRIES; i++) {
-        MonattError why = {0};
-        if (need_worker(vm, &why) && monatt_worker_checks(vm->worker, request, ret_report, &why)) {
             return true;
         }
         if (i == WORKER_TRIES - 1 || why.code != MONATT_ERROR_PEER) {
@@ -419,10 +401,11 @@ bool measure_tasks(Vm *vm, MonattError *err)
             /* No worker could be started: the host's fault, said as such and not as the guest's. */
             monatt_error_prefix(&why, "worker: ");
         }
-        return record_failure(vm, &why, t0, err);
+        return record_failure(vm, &why, t0, err) && measure_checks(vm, &why, err);
     }
     bool good = record_report(vm, report, err);
     monatt_task_report_free(report);
+    good = good && measure_checks(vm, NULL, err);
     measure_show_nonce(vm);
     return good;
 }

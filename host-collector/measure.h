@@ -18,7 +18,7 @@ bool measure_boot(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 void measure_plugin_begin(Vm *vm, bool reset_seen);
 /* Adds up the ring; with flush, or once a minute, the sums go into MR17.  No plugin: nothing. */
 bool measure_plugin_drain(Vm *vm, bool flush, MonattError *err) MONATT_MUST_CHECK;
-/* MR19: one measurement of the guest's tasks by a worker, summary and findings. */
+/* MR19: the guest's tasks and the checks of its kernel by a worker, summaries and findings. */
 bool measure_tasks(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* The same measurement for a person, recorded nowhere; the caller frees the report. */
 bool measure_look_at_tasks(Vm *vm, MonattTaskReport **ret_report,
@@ -26,6 +26,8 @@ bool measure_look_at_tasks(Vm *vm, MonattTaskReport **ret_report,
 /* What the checks see, for a person and recorded nowhere; monatt_check_report_free(). */
 bool measure_look_at_checks(Vm *vm, const MonattCheckRequest *request,
                             MonattCheckReport **ret_report, MonattError *err) MONATT_MUST_CHECK;
+/* A worker for the guest's RAM as it is now: vm->worker.  MISSING: QEMU has shared none. */
+bool measure_need_worker(Vm *vm, MonattError *err) MONATT_MUST_CHECK;
 /* Shows the guest the nonce that its next process list must bear. */
 void measure_show_nonce(Vm *vm);
 

@@ -70,6 +70,7 @@ struct Vm {
     PluginSource *plugin;
     VmPluginSums sums;
     MonattWorker *worker;
+    bool kernel_given; /* this worker has been told which kernel was measured, or that none was */
     MonattRamRegion regions[MONATT_RAM_REGIONS_MAXIMUM];
     size_t region_count;
     bool marked; /* nonce is shown to the guest, and the worker took its mark before */
