@@ -18,7 +18,7 @@ import rootkit  # noqa: E402
 from guest import Guest, Host  # noqa: E402
 from tap import Tap  # noqa: E402
 
-HEALTHY, REFUSED, COMPROMISED, UNKNOWN = 0, 3, 4, 6
+HEALTHY, FAILED, REFUSED, COMPROMISED, UNKNOWN = 0, 1, 3, 4, 6
 
 
 def judge(host, vm, reference):
@@ -125,6 +125,33 @@ def check_own_list(tap, host, guest, reference):
            "a list that answers an older nonce is not used", result)
 
 
+def check_tables(tap, host, guest):
+    """What the host sees, for people: the same processes and modules as the guest shows itself."""
+    def show(*words):
+        return host.monatt("vm", *words, "--json", check=False)
+
+    result = show("ps", guest.name, "--columns", "pid,command")
+    rows = {row["pid"] for row in json.loads(result.out)["rows"]}
+    inside = {int(name) for name in guest.run("cd /proc && echo [0-9]*").text.split()}
+    tap.ok(result.status == HEALTHY and len(rows ^ inside) <= 3, "vm ps: the processes of /proc",
+           f"{rows ^ inside} {result}")
+    result = show("modules", guest.name)
+    inside = {line.split()[0] for line in guest.run("cat /proc/modules").text.splitlines()}
+    tap.ok(result.status == HEALTHY and
+           {row["name"] for row in json.loads(result.out)["rows"]} == inside,
+           "vm modules: those of /proc/modules", f"{inside} {result}")
+    for table in ("sockets", "hooks", "bpf", "maps"):
+        result = show(table, guest.name)
+        tap.ok(result.status == HEALTHY and not json.loads(result.out)["cut"], f"vm {table}: whole",
+               result)
+    result = show("checks", guest.name)
+    tap.ok(result.status in (HEALTHY, UNKNOWN) and json.loads(result.out)["findings"] == [],
+           "vm checks: an idle guest has no finding", result)
+    result = host.monatt("vm", "ps", guest.name, "--against-guest", check=False)
+    tap.ok(result.status == FAILED and "has sent none" in result.error_text,
+           "vm ps --against-guest: this guest has sent no list", result)
+
+
 def make_daemon(guest):
     """A script's process has the script's name."""
     guest.run("printf '#!/bin/sh\\nwhile true; do sleep 1000; done\\n' >/tmp/evil-daemon; "
@@ -171,6 +198,7 @@ def main():
             make_daemon(guest)
             reference = host.learn(guest.name)
             check_clean(tap, host, guest, reference)
+            check_tables(tap, host, guest)
             check_busy(tap, host, guest, reference)
             if module:
                 check_hidden(tap, host, guest, reference)
