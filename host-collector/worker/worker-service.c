@@ -193,6 +193,7 @@ static bool measure(WorkerService *service, MonattError *err)
     }
     hidden_tasks_measure(&service->tasks, list_size > 0 ? service->list : NULL, list_size, nonce,
                          deadline_ms, &service->report);
+    hidden_tasks_roots(&service->tasks, NULL, 0); /* the next one's registers are others */
     return worker_report_encode(&service->report, &service->tasks.scan.table, service->answer,
                                 WORKER_REPORT_MAXIMUM, &size, err) &&
            send_answer(service, &(WorkerPiece){service->answer, size}, 1, err);
@@ -200,8 +201,18 @@ static bool measure(WorkerService *service, MonattError *err)
 
 static bool take_inputs(WorkerService *service, MonattError *err)
 {
-    return worker_checks_take_inputs(&service->checks, &service->message, err) &&
-           monatt_control_send(service->fd, WORKER_INPUTS | MONATT_CONTROL_ANSWER,
+    const CheckInputs *inputs = &service->checks.inputs;
+    uint64_t roots[MONATT_VCPUS_MAXIMUM];
+    size_t count = 0;
+
+    if (!worker_checks_take_inputs(&service->checks, &service->message, err)) {
+        return false;
+    }
+    for (; count < inputs->vcpu_count && count < MONATT_VCPUS_MAXIMUM; count++) {
+        roots[count] = inputs->vcpus[count].cr3;
+    }
+    hidden_tasks_roots(&service->tasks, roots, count);
+    return monatt_control_send(service->fd, WORKER_INPUTS | MONATT_CONTROL_ANSWER,
                                service->message.id, NULL, 0, NULL, 0, err);
 }
 

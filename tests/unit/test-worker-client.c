@@ -158,6 +158,29 @@ static void test_guest_list(void)
     tear_down();
 }
 
+/* Registers that were given lead the next measurement to who runs, and no later one. */
+static void test_roots(void)
+{
+    const MonattVcpuRegisters vcpu = {.cr0 = 0x80050033, .cr3 = IMAGE_PROCESS_ROOT(IMAGE_VICTIM)};
+    const MonattWorkerInputs inputs = {.set_vcpus = true, .vcpus = &vcpu, .vcpu_count = 1};
+    MonattTaskReport *report = NULL;
+    MonattWorker *worker;
+    MonattError err = {0};
+
+    set_up();
+    worker = start();
+    g_assert_true(monatt_worker_inputs(worker, &inputs, &err));
+    g_assert_true(monatt_worker_tasks(worker, -1, NULL, 300, &report, &err));
+    g_assert_true(report->views[MONATT_VIEW_CR3].complete);
+    g_assert_cmpuint(report->views[MONATT_VIEW_CR3].tasks, ==, 1);
+    monatt_task_report_free(report);
+    g_assert_true(monatt_worker_tasks(worker, -1, NULL, 300, &report, &err));
+    g_assert_false(report->views[MONATT_VIEW_CR3].wanted);
+    monatt_task_report_free(report);
+    monatt_worker_free(worker);
+    tear_down();
+}
+
 /* The invented kernel lacks most of what checks follow: each says so, and none is left out. */
 static void test_checks(void)
 {
@@ -353,6 +376,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/worker-client/measures", test_measures);
     g_test_add_func("/worker-client/guest-list", test_guest_list);
+    g_test_add_func("/worker-client/roots", test_roots);
     g_test_add_func("/worker-client/checks", test_checks);
     g_test_add_func("/worker-client/refuses-inputs", test_refuses_inputs);
     g_test_add_func("/worker-client/killed", test_killed);
