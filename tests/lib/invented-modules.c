@@ -200,7 +200,7 @@ static uint64_t make_area(InventedModules *made, uint64_t start, uint64_t end)
 void invented_modules_make(InventedModules *made)
 {
     InventedKernel *invented = &made->invented;
-    uint64_t pointer, base, packs;
+    uint64_t pointer, base;
 
     invented_begin(invented);
     made->space = new_page(made);
@@ -213,7 +213,7 @@ void invented_modules_make(InventedModules *made)
     made->tree = invented_variable(invented, "mod_tree", 0x30) + 8;
     made->areas = invented_variable(invented, "vmap_area_root", 8);
     base = invented_variable(invented, "page_offset_base", 8);
-    packs = invented_variable(invented, "pack_list", 16);
+    made->packs = invented_variable(invented, "pack_list", 16);
     invented_symbol(invented, "__start_rodata", INVENTED_KERNEL + RODATA);
     invented_symbol(invented, "__end_rodata", INVENTED_KERNEL + RODATA_END);
     invented_end(invented, rows, sizeof(rows) / sizeof(rows[0]));
@@ -223,13 +223,31 @@ void invented_modules_make(InventedModules *made)
     invented_u64(invented, pointer, made->kset);
     invented_ring(invented, made->list);
     invented_ring(invented, made->kset + KSET_LIST);
-    invented_ring(invented, packs);
+    invented_ring(invented, made->packs);
     make_module(made, MODULE_FIRST, "first");
     make_module(made, MODULE_SECOND, "second");
     make_tree(made, made->tree, MODULE_FIRST + MODULE_STRUCT + NODE + 8,
               MODULE_SECOND + MODULE_STRUCT + NODE + 8);
     make_tree(made, made->areas, make_area(made, MODULE_FIRST, MODULE_FIRST + 0x4000),
               make_area(made, MODULE_SECOND, MODULE_SECOND + 0x4000));
+}
+
+uint64_t invented_modules_pack(InventedModules *made)
+{
+    uint64_t pack = invented_allocate(&made->invented, 0x28), root = get(made, made->areas);
+    uint64_t area = make_area(made, MODULES_PACK, MODULES_PACK + 0x3000);
+    uint64_t second = get(made, root + 8);
+
+    invented_modules_put(made, second + 8, area);
+    invented_modules_put(made, area, second);
+    for (uint64_t at = 0; at < 0x2000; at += GUEST_PAGE_SIZE) {
+        invented_modules_map(made, MODULES_PACK + at,
+                             made->space + (MODULES_PACK - MODULES_SPACE) + at, 0);
+    }
+    memset(invented_modules_at(made, MODULES_PACK), 0xcc, 0x2000);
+    invented_modules_put(made, pack + 0x10, MODULES_PACK);
+    ring_add(made, made->packs, pack);
+    return pack + 0x18;
 }
 
 void invented_modules_clear(InventedModules *made)

@@ -15,6 +15,7 @@
 #define MODULES_PAGES 64u
 #define MODULE_FIRST MODULES_SPACE              /* text, constants, data: a page each */
 #define MODULE_SECOND (MODULES_SPACE + 0x10000) /* with a page between that guards */
+#define MODULES_PACK (MODULES_SPACE + 0x30000)  /* of BPF programs, two pages, when it is made */
 #define MODULE_STRUCT 0x2040u                   /* in a module, its struct module */
 #define MODULE_SITE 0x100u                      /* in a module, a function that may be traced */
 
@@ -28,7 +29,7 @@
 typedef struct InventedModules {
     InventedKernel invented;
     uint64_t space; /* physical, of MODULES_SPACE */
-    uint64_t list, kset, tree, areas, bugs;
+    uint64_t list, kset, tree, areas, packs;
 } InventedModules;
 
 void invented_modules_make(InventedModules *made);
@@ -40,6 +41,8 @@ void invented_modules_put(InventedModules *made, uint64_t address, uint64_t valu
 void invented_modules_map(InventedModules *made, uint64_t address, uint64_t physical,
                           uint64_t rights);
 uint64_t *invented_modules_entry(InventedModules *made, uint64_t address);
+/* Adds the pack, all free and full of traps; gives back where its bitmap is. */
+uint64_t invented_modules_pack(InventedModules *made);
 /* Takes "second" out of a place. */
 void invented_modules_leave_list(InventedModules *made);
 void invented_modules_leave_kset(InventedModules *made);

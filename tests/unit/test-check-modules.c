@@ -154,6 +154,23 @@ static void test_writable(void)
     end(&check_executable_pages);
 }
 
+/* Code in a pack of BPF programs, where no program is and where one is. */
+static void test_pack(void)
+{
+    uint64_t bitmap;
+
+    begin();
+    bitmap = invented_modules_pack(&made);
+    none(&check_executable_pages);
+    invented_modules_at(&made, MODULES_PACK)[0x1050] = 0x55; /* chunk 65 */
+    one(&check_executable_pages, "chunk 0xffffffffc0031040");
+    invented_modules_at(&made, bitmap)[8] = 2;
+    none(&check_executable_pages);
+    invented_modules_at(&made, MODULES_PACK)[0x1080] = 0x55;
+    one(&check_executable_pages, "chunk 0xffffffffc0031080");
+    end(&check_executable_pages);
+}
+
 /* Tables that are a ring, or lie where no RAM is. */
 static void test_hostile_tables(void)
 {
@@ -272,6 +289,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/owners-missing", test_owners_missing);
     g_test_add_func("/executable-pages/orphan", test_orphan);
     g_test_add_func("/executable-pages/writable", test_writable);
+    g_test_add_func("/executable-pages/pack", test_pack);
     g_test_add_func("/executable-pages/hostile-tables", test_hostile_tables);
     return g_test_run();
 }
