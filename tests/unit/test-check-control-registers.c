@@ -93,21 +93,21 @@ static void test_bits(void)
     set_up();
     assert_clean();
     vcpus[1].cr0 &= ~(1ull << 16);
-    assert_found("CR0 of vCPU 1", "WP is clear");
+    assert_found("CR0.WP of vCPU 1", "read-only memory");
     vcpus[1].cr0 |= 1ull << 16;
     vcpus[0].cr4 &= ~SMEP;
-    assert_found("CR4 of vCPU 0", "SMEP");
+    assert_found("CR4.SMEP of vCPU 0", "is off");
     vcpus[0].cr4 |= SMEP;
     vcpus[0].cr4 &= ~SMAP;
-    assert_found("CR4 of vCPU 0", "SMAP");
+    assert_found("CR4.SMAP of vCPU 0", "is off");
     vcpus[0].cr4 |= SMAP;
     vcpus[0].cr4 &= ~FSGSBASE;
     assert_found("CR4 of vCPU 0", "pinned");
     vcpus[0].cr4 |= FSGSBASE;
     vcpus[0].efer &= ~(1ull << 11);
-    assert_found("EFER of vCPU 0", "NXE");
+    assert_found("EFER.NXE of vCPU 0", "executed");
     vcpus[0].efer = 0xd00;
-    assert_found("EFER of vCPU 0", "SCE");
+    assert_found("EFER.SCE of vCPU 0", "system calls");
     vcpus[0].efer = 0xd01;
     assert_clean();
     tear_down();
@@ -121,7 +121,7 @@ static void test_record_changed(void)
     invented_u64(&invented, pinned, 0);
     assert_clean();
     vcpus[1].cr4 &= ~SMAP;
-    assert_found("CR4 of vCPU 1", "SMAP");
+    assert_found("CR4.SMAP of vCPU 1", "is off");
     /* A processor without them is no finding. */
     vcpus[0].cr4 = vcpus[1].cr4 = 0x6f0;
     assert_clean();

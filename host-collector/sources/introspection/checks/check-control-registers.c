@@ -33,9 +33,9 @@ static const struct {
     uint64_t bit;
     uint32_t word, shift;
 } guards[] = {
-    {"SMEP", 1ull << 20, 9, 7},
-    {"SMAP", 1ull << 21, 9, 20},
-    {"UMIP", 1ull << 11, 16, 2},
+    {"CR4.SMEP", 1ull << 20, 9, 7},
+    {"CR4.SMAP", 1ull << 21, 9, 20},
+    {"CR4.UMIP", 1ull << 11, 16, 2},
 };
 #define CAPABILITY_WORDS 20u
 #define NO_EXECUTE_WORD 1u
@@ -153,26 +153,23 @@ static void judge_vcpu(CheckContext *context, const Wanted *wanted, uint32_t num
     uint64_t symbol;
 
     if (!(vcpu->cr0 & CR0_WRITE_PROTECT)) {
-        find(context, number, "CR0", CR0_WRITE_PROTECT, vcpu->cr0,
-             "the kernel writes to its read-only memory (WP is clear)");
+        find(context, number, "CR0.WP", CR0_WRITE_PROTECT, vcpu->cr0,
+             "the kernel can write to its read-only memory");
+    }
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(guards); i++) {
+        if (lacks & guards[i].bit) {
+            find(context, number, guards[i].name, guards[i].bit, vcpu->cr4, "it was on and is off");
+            lacks &= ~guards[i].bit;
+        }
     }
     if (lacks != 0) {
-        char why[96] = "a bit is clear that the kernel pinned";
-        for (size_t i = 0; i < MONATT_ARRAY_SIZE(guards); i++) {
-            if (lacks & guards[i].bit) {
-                snprintf(why, sizeof(why), "%s was on and is off", guards[i].name);
-                break;
-            }
-        }
-        find(context, number, "CR4", wanted->cr4, vcpu->cr4, why);
+        find(context, number, "CR4", lacks, vcpu->cr4, "a bit is clear that the kernel pinned");
     }
     if (wanted->no_execute && !(vcpu->efer & EFER_NO_EXECUTE)) {
-        find(context, number, "EFER", EFER_NO_EXECUTE, vcpu->efer,
-             "all data can be executed (NXE is clear)");
+        find(context, number, "EFER.NXE", EFER_NO_EXECUTE, vcpu->efer, "all data can be executed");
     }
     if (!(vcpu->efer & EFER_SYSTEM_CALL)) {
-        find(context, number, "EFER", EFER_SYSTEM_CALL, vcpu->efer,
-             "system calls are off (SCE is clear)");
+        find(context, number, "EFER.SCE", EFER_SYSTEM_CALL, vcpu->efer, "system calls are off");
     }
     if (!guest_kernel_symbol(context->kernel, "gdt_page", &symbol)) {
         check_lacks(context, "symbol 'gdt_page'");
