@@ -15,6 +15,8 @@
 #define RETRY_MS 10
 #define CANDIDATES (4u * CHECK_SIGHTINGS) /* of all checks; more are counted as unsettled */
 
+#define SLOTS (2u * CANDIDATES) /* a power of two, never more than half full */
+
 typedef struct Candidate {
     CheckFinding finding; /* as seen last */
     bool seen;            /* in the run at hand */
@@ -27,6 +29,8 @@ struct CheckRunner {
     CheckSightings sightings;
     uint32_t candidate_count;
     Candidate candidates[CANDIDATES];
+    uint16_t slots[SLOTS];           /* candidates by their identity: index + 1, 0: none */
+    uint64_t seed;                   /* a guest must not know which identities meet */
     uint32_t beyond[CHECKS_MAXIMUM]; /* sightings of the first run that had no room */
 };
 
@@ -97,14 +101,42 @@ static void run_check(CheckRunner *runner, size_t index, CheckContext *context, 
     result->cpu_us = (now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / 1000;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15ull; /* 2^64 by the golden ratio, odd */
+    return hash ^ hash >> 29;
+}
+
+/* The slot that holds finding's candidate, or the free one where it would go. */
+static uint32_t find_slot(const CheckRunner *runner, const CheckFinding *finding)
+{
+    uint64_t hash = mix(mix(runner->seed, finding->check), finding->address);
+    hash = mix(mix(hash, finding->pid), finding->start_ns);
+    for (const char *at = finding->object; *at; at++) {
+        hash = mix(hash, (uint8_t)*at);
+    }
+    uint32_t slot = (uint32_t)hash % SLOTS;
+    while (runner->slots[slot] != 0 &&
+           !monatt_check_finding_is_same(&runner->candidates[runner->slots[slot] - 1].finding,
+                                         finding)) {
+        slot = (slot + 1) % SLOTS;
+    }
+    return slot;
+}
+
 static Candidate *find_candidate(CheckRunner *runner, const CheckFinding *finding)
 {
+    uint16_t index = runner->slots[find_slot(runner, finding)];
+    return index ? &runner->candidates[index - 1] : NULL;
+}
+
+/* After candidates were dropped, and the others moved up. */
+static void fill_slots(CheckRunner *runner)
+{
+    memset(runner->slots, 0, sizeof(runner->slots));
     for (uint32_t i = 0; i < runner->candidate_count; i++) {
-        if (monatt_check_finding_is_same(&runner->candidates[i].finding, finding)) {
-            return &runner->candidates[i];
-        }
+        runner->slots[find_slot(runner, &runner->candidates[i].finding)] = (uint16_t)(i + 1);
     }
-    return NULL;
 }
 
 /* The first run: everything that is seen is a candidate. */
@@ -119,7 +151,9 @@ static void collect(CheckRunner *runner, size_t index)
             runner->beyond[index]++;
             continue;
         }
+        uint32_t slot = find_slot(runner, &runner->sightings.items[i]);
         Candidate *candidate = &runner->candidates[runner->candidate_count++];
+        runner->slots[slot] = (uint16_t)runner->candidate_count;
         candidate->finding = runner->sightings.items[i];
         candidate->finding.sightings = 1;
     }
@@ -146,10 +180,16 @@ static void follow(CheckRunner *runner, uint16_t check, bool whole, bool counts)
     for (uint32_t i = 0; i < runner->candidate_count; i++) {
         if (runner->candidates[i].finding.check != check || runner->candidates[i].seen || !whole ||
             runner->candidates[i].finding.sightings >= CHECK_RUNNER_SCANS) {
-            runner->candidates[kept++] = runner->candidates[i];
+            if (kept != i) {
+                runner->candidates[kept] = runner->candidates[i];
+            }
+            kept++;
         }
     }
-    runner->candidate_count = kept;
+    if (kept != runner->candidate_count) {
+        runner->candidate_count = kept;
+        fill_slots(runner);
+    }
 }
 
 static uint32_t open_of(const CheckRunner *runner, uint16_t check)
@@ -281,6 +321,8 @@ static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInpu
     report->t0_ns = now_ns(CLOCK_BOOTTIME);
     memcpy(report->kernel, kernel->release, sizeof(report->kernel));
     runner->candidate_count = 0;
+    memset(runner->slots, 0, sizeof(runner->slots));
+    runner->seed = now_ns(CLOCK_MONOTONIC);
     memset(runner->beyond, 0, sizeof(runner->beyond));
     for (size_t i = 0; tables && table_forms[i].name; i++) {
         table_begin(&tables[i], &table_forms[i]);
