@@ -214,6 +214,14 @@ static void test_redirect(void)
     invented_u64(&invented, function + 0x8, NOBODY);
     run();
     assert_found(0, CHECK_COMPROMISED, function, "livepatch function_10700");
+    /* A function of a module: it has no name here. */
+    invented_u64(&invented, function + 0x8, MODULE + 0x20);
+    invented_u64(&invented, records + 0x8, 0);
+    ops(FUNCTION(5), ENABLED | MODIFY, MODULE + 0x80);
+    invented_u64(&invented, at + 0x10, 0);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    invented_u64(&invented, at + 0x10, ENABLED | MODIFY);
     /* A rootkit's own tracer for the patched function is no livepatch. */
     invented_u64(&invented, function + 0x8, MODULE + 0x20);
     invented_u64(&invented, at, MODULE + 0x40);

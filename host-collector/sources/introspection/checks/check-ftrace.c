@@ -176,6 +176,7 @@ static bool add_function(CheckContext *context, FtraceCheck *check, uint64_t add
     FtraceOps *ops = user;
     char name[KALLSYMS_NAME_MAXIMUM] = "";
     uint64_t offset;
+    Owner owner;
 
     (void)entry;
     if (check->covered_count == FTRACE_COVERED_MAXIMUM) {
@@ -187,11 +188,18 @@ static bool add_function(CheckContext *context, FtraceCheck *check, uint64_t add
     if ((ops->flags & check->modify) != 0 && check->modified_count < FTRACE_COVERED_MAXIMUM) {
         check->modified[check->modified_count++] = address;
     }
-    if (!guest_kernel_symbol_at(context->kernel, address, name, &offset)) {
-        snprintf(name, sizeof(name), "%#lx", (unsigned long)address);
+    owners_find(context->owners, address, &owner);
+    if (owner.kind == OWNER_MODULE) {
+        /* Its functions have no names here: a livepatch of anything is believed to be for it. */
+        snprintf(name, sizeof(name), "[%.40s]", owner.name);
+        ops->unpatched |= check->patched_count == 0;
+    } else {
+        if (!guest_kernel_symbol_at(context->kernel, address, name, &offset)) {
+            snprintf(name, sizeof(name), "%#lx", (unsigned long)address);
+        }
+        ops->sensitive |= traced_function_is_sensitive(name);
+        ops->unpatched |= !is_patched(check, name);
     }
-    ops->sensitive |= traced_function_is_sensitive(name);
-    ops->unpatched |= !is_patched(check, name);
     if (ops->names < FTRACE_NAMES) {
         size_t used = strlen(ops->place);
         snprintf(ops->place + used, sizeof(ops->place) - used, "%s%.40s", used ? " " : "", name);
