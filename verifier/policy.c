@@ -16,8 +16,11 @@
 #define WORD_MAXIMUM 64
 /* What each supported kernel lets be seen, whatever the host can give for comparison. */
 #define CHECKS_DEFAULT                                                                             \
-    (1u << MONATT_SUBCHECK_STRINGS | 1u << MONATT_SUBCHECK_KPROBES |                               \
-     1u << MONATT_SUBCHECK_NETFILTER)
+    (1u << MONATT_SUBCHECK_MODULES | 1u << MONATT_SUBCHECK_EXECUTABLE_PAGES |                      \
+     1u << MONATT_SUBCHECK_FUNCTION_POINTERS | 1u << MONATT_SUBCHECK_STRINGS |                     \
+     1u << MONATT_SUBCHECK_CREDENTIALS | 1u << MONATT_SUBCHECK_BPF |                               \
+     1u << MONATT_SUBCHECK_KPROBES | 1u << MONATT_SUBCHECK_FTRACE |                                \
+     1u << MONATT_SUBCHECK_NETFILTER | 1u << MONATT_SUBCHECK_SOCKETS)
 
 MonattPolicy *monatt_policy_new(void)
 {

@@ -72,9 +72,12 @@ def check_records(tap, evidence, nonce, number, previous):
     tap.is_equal(decode(evidence.claims["prev"]), previous, "prev is H of the earlier claims")
     kinds = {m["kind"]: m for m in evidence.claims["m"]}
     tap.is_equal(sorted(kinds), ["boot", "plugin", "tasks"], "three kinds of measurement")
-    summary = evidence.host_records(MR_TASKS)[-1][1]
+    summary = evidence.introspection(0x1901)[-1]
     reason = struct.unpack(">I", summary[26:30])[0]
     tap.is_equal(reason, 2, "no guest memory: the tasks' summary says so instead of 'healthy'")
+    said = [struct.unpack(">HI", payload[:6]) for payload in evidence.introspection(0x1908)]
+    wanted = [(check, 2) for check in range(2, 21)]
+    tap.is_equal(said, wanted * number, "and so does the summary of each check, in every report")
 
 
 def check_errors(tap, ask, host, vm):

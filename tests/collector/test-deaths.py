@@ -16,7 +16,6 @@ from collector_case import Ask, Host, attach, missing, paths, wait_for  # noqa: 
 from collector_client import Evidence, decode, encode  # noqa: E402
 from tap import Tap  # noqa: E402
 
-MR_TASKS = 19
 REASON_WORKER_DIED, REASON_NO_MEMORY, REASON_UNSUPPORTED = 1, 2, 3
 ROUNDS = 12          # of kill -9 at a random moment
 SEED = 20261125
@@ -24,7 +23,7 @@ SEED = 20261125
 
 def reason(evidence):
     """Why the last measurement of tasks was not whole (record-payloads.h, 0x1901)."""
-    return struct.unpack(">I", evidence.host_records(MR_TASKS)[-1][1][26:30])[0]
+    return struct.unpack(">I", evidence.introspection(0x1901)[-1][26:30])[0]
 
 
 def children(pid, name):

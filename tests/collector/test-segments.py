@@ -159,7 +159,7 @@ def main():
         check_finding(tap, host, vm, reference, policy)
         check_reset(tap, host, vm, reference, policy)
         tap.ok(vm.close(), "the VM ends")
-    with tap, Host(collector=True, options=["--log-segment-records", "9",
+    with tap, Host(collector=True, options=["--log-segment-records", "30",
                                             "--log-segment-interval-ms", "1"]) as host:
         vm = attach(host)
         check_cut_between(tap, host, vm, Ask(host.run))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """test-verdicts.py: from a real guest to a verdict, clean and attacked.
 
-A clean guest is healthy, also when it forks as fast as it can.  A process hidden by our kernel
+A clean guest is healthy, also when it forks as fast as it can; one whose kernel was changed is not.  A process hidden by our kernel
 module or by writing the guest's RAM from outside, and a boot with another command line or initrd, are compromised and named.
 """
 import json
@@ -41,6 +41,36 @@ def check_clean(tap, host, guest, reference):
            "the same as JSON: one object, the same exit code", answer)
     result = host.verify(evidence, "00" * 32, reference)
     tap.ok(result.status == REFUSED and "nonce" in result.error_text, "wrong nonce: exit 3", result)
+
+
+def checks_named(result):
+    """How many checks looked at the whole of their thing, and the names of those that could not."""
+    seen = re.search(r"(\d+) checks of the kernel(?:, not looked at: ([^)]*))?", result.text)
+    return (int(seen[1]), seen[2]) if seen else (0, "no check at all")
+
+
+def check_kernel(tap, host, guest, reference):
+    """A change of the kernel itself, from outside: named, not undone, gone with the boot."""
+    evidence, nonce = host.attest(guest.name)
+    result = host.verify(evidence, nonce, reference)
+    shown = host.monatt("evidence", "show", evidence).text
+    made = set(re.findall(r"(?m)MR19 +check-summary +([a-z-]+),", shown))
+    tap.is_equal(checks_named(result), (len(made), None),
+                 "clean guest: each check of the kernel saw all of its thing")
+    tap.ok({"kernel-text", "strings", "control-registers"} <= made,
+           "with the measured kernel and the vCPUs' registers", made)
+    tap.note(result.text)
+    guest.mutate("apply", "helper-path", "modprobe_path")
+    result = judge(host, guest.name, reference)
+    tap.is_equal(result.status, COMPROMISED, "modprobe_path changed from outside: exit 4")
+    tap.ok(re.search(r"strings: modprobe_path\s+expected .*\s+observed +/tmp/\.", result.text),
+           "modprobe_path: check, object and what it says now are named", result)
+    guest.run("echo /sbin/modprobe >/proc/sys/kernel/modprobe")
+    result = judge(host, guest.name, reference)
+    tap.ok(result.status == COMPROMISED and
+           "strings: modprobe_path, earlier in this boot" in result.text,
+           "put back: still compromised, by what was found before", result)
+    check_reboot(tap, host, guest, reference)
 
 
 def check_busy(tap, host, guest, reference):
@@ -199,6 +229,7 @@ def main():
             reference = host.learn(guest.name)
             check_clean(tap, host, guest, reference)
             check_tables(tap, host, guest)
+            check_kernel(tap, host, guest, reference)
             check_busy(tap, host, guest, reference)
             if module:
                 check_hidden(tap, host, guest, reference)

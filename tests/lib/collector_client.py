@@ -106,6 +106,10 @@ class Evidence:
                 found.append((fields[0], content[72:], fields))
         return found
 
+    def introspection(self, kind):
+        """Payloads of MR19's records of this type."""
+        return [payload for found, payload, _ in self.host_records(19) if found == kind]
+
     def quote(self, name):
         """The bytes of one quote as they came."""
         return decode(self.members[name][1])

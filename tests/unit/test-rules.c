@@ -529,24 +529,24 @@ static void test_checks_unknown(void)
     /* Not this time: torn, out of time, stalled … whether it is required or not. */
     for (uint32_t reason = MONATT_REASON_WORKER_DIED; reason <= MONATT_REASON_PAUSED; reason++) {
         look_at_all(&c);
-        look(&c, MONATT_SUBCHECK_SOCKETS)->summary.reason = reason;
+        look(&c, MONATT_SUBCHECK_VDSO)->summary.reason = reason;
         check_runtime(
             &c,
             reason == MONATT_REASON_UNSUPPORTED ? MONATT_VERDICT_HEALTHY : MONATT_VERDICT_UNKNOWN,
             reason == MONATT_REASON_UNSUPPORTED ? "no-hidden-process" : "check-not-whole");
     }
     look_at_all(&c);
-    c.policy->required_checks |= 1u << MONATT_SUBCHECK_SOCKETS;
-    look(&c, MONATT_SUBCHECK_SOCKETS)->summary.reason = MONATT_REASON_UNSUPPORTED;
+    c.policy->required_checks |= 1u << MONATT_SUBCHECK_VDSO;
+    look(&c, MONATT_SUBCHECK_VDSO)->summary.reason = MONATT_REASON_UNSUPPORTED;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "check-not-whole");
     look_at_all(&c);
-    look(&c, MONATT_SUBCHECK_SOCKETS)->summary.unsettled = 1;
+    look(&c, MONATT_SUBCHECK_VDSO)->summary.unsettled = 1;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "unsettled");
     look_at_all(&c);
-    look(&c, MONATT_SUBCHECK_SOCKETS)->flags = MONATT_RECORD_TORN;
+    look(&c, MONATT_SUBCHECK_VDSO)->flags = MONATT_RECORD_TORN;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "check-not-whole");
     look_at_all(&c);
-    look(&c, MONATT_SUBCHECK_SOCKETS)->t1_ns =
+    look(&c, MONATT_SUBCHECK_VDSO)->t1_ns =
         UPTIME_NS - (uint64_t)(c.policy->max_age_s + 1) * 1000000000u;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "stale");
     look_at_all(&c);
@@ -554,11 +554,11 @@ static void test_checks_unknown(void)
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "unreadable");
     /* Wanted and not there: left out, or of another report. */
     look_at_all(&c);
-    c.policy->required_checks |= 1u << MONATT_SUBCHECK_SOCKETS;
+    c.policy->required_checks |= 1u << MONATT_SUBCHECK_VDSO;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "check-missing");
     look_at_all(&c);
-    c.policy->required_checks |= 1u << MONATT_SUBCHECK_SOCKETS;
-    look(&c, MONATT_SUBCHECK_SOCKETS)->number = 9;
+    c.policy->required_checks |= 1u << MONATT_SUBCHECK_VDSO;
+    look(&c, MONATT_SUBCHECK_VDSO)->number = 9;
     check_runtime(&c, MONATT_VERDICT_UNKNOWN, "check-missing");
     case_init(&c);
     measure_tasks(&c);
