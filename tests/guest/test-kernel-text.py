@@ -61,10 +61,10 @@ class Look:
             file.write(guest.qmp("human-monitor-command",
                                  **{"command-line": "info registers -a"}))
         words = [RUN, "--file", guest.memory_file(), "--image", vmlinuz, "--qmp",
-                 registers, "--clock", str(clock_pid), "--deadline", "20000"]
+                 registers, "--clock", str(clock_pid), "--deadline", "60000"]
         for name in checks:
             words += ["--check", name]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=200)
         if done.returncode != 0:
             raise GuestError(f"run-checks: {done.stderr.strip()}")
         report = json.loads(done.stdout)

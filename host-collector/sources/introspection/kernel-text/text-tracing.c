@@ -23,6 +23,26 @@ static bool is_symbol(const TextWork *work, const char *name, uint64_t address)
     return kernel_image_symbol(work->image, name, &at) && at == address;
 }
 
+/* Whether target is code of this kind, or may be, as not all code is known. */
+static bool is_owned(const TextWork *work, uint64_t target, OwnerKind kind)
+{
+    Owner owner;
+
+    owners_find(work->context->owners, target, &owner);
+    return owner.kind == kind ||
+           (owner.kind == OWNER_NONE && owners_missing(work->context->owners)[0] != '\0');
+}
+
+/* Whether it is somebody's at all whom the guest's own lists show. */
+static bool is_known(const TextWork *work, uint64_t target)
+{
+    Owner owner;
+
+    owners_find(work->context->owners, target, &owner);
+    return !owner.hidden &&
+           (owner.kind != OWNER_NONE || owners_missing(work->context->owners)[0] != '\0');
+}
+
 /* Whether a traced function may call target: a trampoline of an ftrace_ops, of BPF, or the two of
  * the kernel's text. */
 static bool may_trace(const TextWork *work, uint64_t target, const uint64_t callers[2])
@@ -111,12 +131,12 @@ static void explain_callers(TextWork *work)
         legal = memcmp(now, text_built(work, address), SITE) == 0 || text_is_nop(now, SITE);
         if (!legal && (now[0] == CALL || now[0] == JUMP)) {
             /* The function that is traced must be core text or one of the registered ones. */
-            legal = traced != 0 && target == traced;
+            legal = traced != 0 && target == traced && is_known(work, target);
             for (size_t k = 0; !legal && k < MONATT_ARRAY_SIZE(targets); k++) {
                 legal = is_symbol(work, targets[k], target);
             }
             for (size_t k = 0; !legal && k < work->inputs.operation_count; k++) {
-                legal = work->inputs.operations[k].function == target;
+                legal = work->inputs.operations[k].function == target && is_known(work, target);
             }
         }
         if (legal) {
@@ -156,7 +176,7 @@ static void explain_kprobe(TextWork *work, const KprobeLayout *layout, uint64_t 
         work->changed[TEXT_KPROBES]++;
     } else if (layout->optimised && now[0] == JUMP &&
                address_space_u64(space, probe + layout->instruction, &slot) && slot != 0 &&
-               text_target(address, now, 1) == slot &&
+               text_target(address, now, 1) == slot && is_owned(work, slot, OWNER_KPROBE) &&
                address_space_read(space, probe + layout->copied, saved + 1, COPIED)) {
         memcpy(work->work + offset, saved, sizeof(saved));
         work->changed[TEXT_KPROBES]++;
