@@ -18,7 +18,7 @@
 #define OLD_LISTEN_BUCKETS 32
 #define NETLINK_FAMILIES 32 /* MAX_LINKS */
 #define TABLES_SEEN 64
-#define FUTURE_TABLES 4 /* of one that is being made larger */
+#define FUTURE_TABLES 4    /* of one that is being made larger */
 #define NETLINK_CHAIN 4096 /* sockets of one bucket; a table grows long before */
 #define TRIES 5
 
