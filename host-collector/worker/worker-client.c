@@ -24,6 +24,9 @@
 /* What a worker may need on top of its deadline: looking for the kernel, one scan, a slow host. */
 #define GRACE_MS 5000u
 #define GRACE_MS_PER_GIB 500u
+/* Once a boot the measured kernel is unpacked and laid out: a second of CPU, on a host that may
+ * have much else to do. */
+#define UNPACK_MS 15000u
 #define INPUTS_MS 5000    /* copies 96 MiB at most */
 #define STALE_MESSAGES 64 /* answers to requests that timed out are skipped, not for ever */
 
@@ -462,7 +465,7 @@ bool monatt_worker_checks(MonattWorker *worker, const MonattCheckRequest *reques
                           MonattCheckReport **ret_report, MonattError *err)
 {
     uint8_t *bytes MONATT_CLEANUP_FREE = NULL;
-    uint64_t end = end_time(worker, request->deadline_ms);
+    uint64_t end = end_time(worker, request->deadline_ms + UNPACK_MS);
     uint32_t maximum =
         CHECK_REPORT_HEAD_MAXIMUM + (uint32_t)__builtin_popcount(request->tables) * TABLE_BYTES;
     uint8_t payload[20];
