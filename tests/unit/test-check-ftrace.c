@@ -52,6 +52,12 @@ static const InventedRow rows[] = {
     {NULL, "old_name", 0x0, NULL},
     {NULL, "new_func", 0x8, NULL},
     {NULL, "node", 0x10, NULL},
+    {"tracepoint", NULL, 0x40, NULL},
+    {NULL, "name", 0x0, NULL},
+    {NULL, "funcs", 0x38, NULL},
+    {"tracepoint_func", NULL, 0x18, NULL},
+    {NULL, "func", 0x0, NULL},
+    {NULL, "data", 0x8, NULL},
     {"FTRACE_OPS_FL_ENABLED", NULL, ENABLED, "enum"},
     {"FTRACE_OPS_FL_IPMODIFY", NULL, MODIFY, "enum"},
     {"FTRACE_FL_IPMODIFY", NULL, RECORD_MODIFY, "enum"},
@@ -60,6 +66,7 @@ static const InventedRow rows[] = {
 
 static InventedKernel invented;
 static OneCheck one;
+static uint64_t tracepoint, probes;
 static uint64_t head, end, tracer, records, patches, taint, direct;
 
 /* A filter of one function; address 0: none, which means every function. */
@@ -90,6 +97,23 @@ static uint64_t ops(uint64_t function, uint64_t flags, uint64_t address)
     invented_u64(&invented, pair + 0x8, filter(address, 0));
     invented_u64(&invented, head, at);
     return at;
+}
+
+/* One tracepoint, with two of the kernel's own. */
+static void put_tracepoint(void)
+{
+    uint64_t start = invented_variable(&invented, "__start___tracepoints_ptrs", 4);
+    uint64_t name = invented_allocate(&invented, 0x20);
+
+    invented_symbol(&invented, "__stop___tracepoints_ptrs", start + 4);
+    tracepoint = invented_variable(&invented, "__tracepoint_sys_enter", 0x40);
+    probes = invented_allocate(&invented, 0x18 * 4);
+    invented_u32(&invented, start, (uint32_t)(tracepoint - start));
+    memcpy(invented_at(&invented, name), "sys_enter", 10);
+    invented_u64(&invented, tracepoint, name);
+    invented_u64(&invented, tracepoint + 0x38, probes);
+    invented_u64(&invented, probes, FUNCTION(4));
+    invented_u64(&invented, probes + 0x18, FUNCTION(6));
 }
 
 static void set_up(void)
@@ -123,6 +147,7 @@ static void set_up(void)
     invented_u64(&invented, invented_variable(&invented, "ftrace_pages_start", 8), page);
     invented_u64(&invented, page + 0x8, records);
     invented_u32(&invented, page + 0x10, 3);
+    put_tracepoint();
     invented_end(&invented, rows, G_N_ELEMENTS(rows));
 }
 
@@ -266,6 +291,22 @@ static void test_direct(void)
     tear_down();
 }
 
+static void test_tracepoints(void)
+{
+    set_up();
+    invented_u64(&invented, probes + 0x18, MODULE + 8);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 1);
+    assert_found(0, CHECK_DEGRADED, tracepoint, "tracepoint sys_enter");
+    invented_u64(&invented, probes + 0x18, HIDDEN + 8);
+    run();
+    assert_found(0, CHECK_COMPROMISED, tracepoint, "tracepoint sys_enter");
+    invented_u64(&invented, probes + 0x18, NOBODY);
+    run();
+    assert_found(0, CHECK_COMPROMISED, tracepoint, "tracepoint sys_enter");
+    tear_down();
+}
+
 static void test_hostile(void)
 {
     set_up();
@@ -295,6 +336,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check-ftrace/redirect", test_redirect);
     g_test_add_func("/check-ftrace/unlisted", test_unlisted);
     g_test_add_func("/check-ftrace/direct", test_direct);
+    g_test_add_func("/check-ftrace/tracepoints", test_tracepoints);
     g_test_add_func("/check-ftrace/hostile", test_hostile);
     return g_test_run();
 }

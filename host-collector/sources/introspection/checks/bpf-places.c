@@ -14,6 +14,7 @@
 #include "host-collector/sources/introspection/checks/bpf-places.h"
 #include "host-collector/sources/introspection/checks/guest-list.h"
 #include "host-collector/sources/introspection/checks/net-namespaces.h"
+#include "host-collector/sources/introspection/checks/tracepoints.h"
 #include "host-collector/sources/introspection/checks/tracing-judge.h"
 #include "libmonatt/base/macros.h"
 #include "libmonatt/base/text.h"
@@ -22,15 +23,14 @@
 #define CGROUPS_MAXIMUM 65536u
 #define CGROUP_KINDS_MAXIMUM 64u
 #define XDP_MODES_MAXIMUM 8u
-#define PROBES_MAXIMUM 64u /* of one tracepoint */
-#define PROBE_BUCKETS 64u  /* KPROBE_TABLE_SIZE */
+#define PROBE_BUCKETS 64u /* KPROBE_TABLE_SIZE */
 #define EVENT_IS_TRACEPOINT "TRACE_EVENT_FL_TRACEPOINT"
 #define TRIES 5
 
 typedef struct PlacesLayout {
     uint32_t array_items, item_size, item_program;
     uint32_t event_list, event_name, event_flags, event_programs;
-    uint32_t tracepoint_name, tracepoint_functions, function_size, function_code, function_data;
+    uint32_t tracepoint_name;
     uint32_t raw_link_cookie, link_program;
     uint32_t group_self, css_children, css_sibling, group_bpf, bpf_effective, group_node, node_name;
     uint32_t net_devices, device_list, device_name, device_xdp, entity_size, entity_program;
@@ -49,10 +49,6 @@ static const LayoutRow rows[] = {
     MEMBER(event_flags, "trace_event_call", "flags"),
     MEMBER(event_programs, "trace_event_call", "prog_array"),
     MEMBER(tracepoint_name, "tracepoint", "name"),
-    MEMBER(tracepoint_functions, "tracepoint", "funcs"),
-    LAYOUT_SIZE(PlacesLayout, function_size, "tracepoint_func"),
-    MEMBER(function_code, "tracepoint_func", "func"),
-    MEMBER(function_data, "tracepoint_func", "data"),
     MEMBER(raw_link_cookie, "bpf_raw_tp_link", "cookie"),
     MEMBER(link_program, "bpf_link", "prog"),
     MEMBER(group_self, "cgroup", "self"),
@@ -325,64 +321,32 @@ static void read_kprobes(Places *places)
     }
 }
 
-/* The functions of one tracepoint: those of BPF have a program, later its link, as their data. */
-static void read_tracepoint(Places *places, uint64_t tracepoint)
+/* Those of BPF have a program, from 6.10 on its link, as their data. */
+static void look_at_probe(CheckContext *context, const TracepointProbe *probe, void *user)
 {
+    Places *places = user;
     const PlacesLayout *layout = &places->layout;
-    uint64_t functions, code, data, offset, text;
-    char symbol[KALLSYMS_NAME_MAXIMUM], name[64] = "?", place[80];
+    uint64_t program = probe->data, offset;
+    char symbol[KALLSYMS_NAME_MAXIMUM], name[64], place[80];
 
-    if (!address_space_u64(places->space, tracepoint + layout->tracepoint_functions, &functions) ||
-        functions == 0) {
+    if (!guest_kernel_symbol_at(context->kernel, probe->code, symbol, &offset) ||
+        strncmp(symbol, "__bpf_trace_", 12) != 0 ||
+        (layout_has(layout->raw_link_cookie) &&
+         !address_space_u64(places->space, program + layout->link_program, &program))) {
         return;
     }
-    for (uint64_t i = 0; i < PROBES_MAXIMUM && check_step(places->context); i++) {
-        uint64_t at = functions + i * layout->function_size;
-        if (!address_space_u64(places->space, at + layout->function_code, &code) || code == 0) {
-            return;
-        }
-        if (!address_space_u64(places->space, at + layout->function_data, &data) ||
-            !guest_kernel_symbol_at(places->context->kernel, code, symbol, &offset) ||
-            strncmp(symbol, "__bpf_trace_", 12) != 0 ||
-            (layout_has(layout->raw_link_cookie) &&
-             !address_space_u64(places->space, data + layout->link_program, &data))) {
-            continue;
-        }
-        if (address_space_u64(places->space, tracepoint + layout->tracepoint_name, &text) &&
-            !guest_kernel_string(places->context->kernel, text, name, sizeof(name))) {
-            snprintf(name, sizeof(name), "?");
-        }
-        snprintf(place, sizeof(place), "raw tracepoint %s", name);
-        bpf_place(places->context, places->check, data, place, bpf_event_is_sensitive(name));
-    }
+    tracepoint_name(context, probe->tracepoint, name, sizeof(name));
+    snprintf(place, sizeof(place), "raw tracepoint %s", name);
+    bpf_place(context, places->check, program, place, bpf_event_is_sensitive(name));
 }
 
 static void read_tracepoints(Places *places)
 {
-    const PlacesLayout *layout = &places->layout;
-    uint64_t start, end;
-    int32_t relative[512];
-
-    if (!layout_has(layout->tracepoint_name) || !layout_has(layout->tracepoint_functions) ||
-        !layout_has(layout->function_size) || !layout_has(layout->function_code) ||
-        !layout_has(layout->function_data) || !layout_has(layout->link_program) ||
-        !guest_kernel_symbol(places->context->kernel, "__start___tracepoints_ptrs", &start) ||
-        !guest_kernel_symbol(places->context->kernel, "__stop___tracepoints_ptrs", &end)) {
-        check_lacks(places->context, "__start___tracepoints_ptrs and struct tracepoint");
+    if (!layout_has(places->layout.link_program)) {
+        check_lacks(places->context, "bpf_link.prog");
         return;
     }
-    /* Each is the distance from itself (HAVE_ARCH_PREL32_RELOCATIONS, x86 from 4.19 on). */
-    while (start < end && end - start < (1u << 20)) {
-        uint64_t size = end - start < sizeof(relative) ? end - start : sizeof(relative);
-        if (!address_space_read(places->space, start, relative, size)) {
-            check_reason(places->context, MONATT_REASON_TORN, "the tracepoints are not readable");
-            return;
-        }
-        for (uint64_t i = 0; i < size / 4 && check_step(places->context); i++) {
-            read_tracepoint(places, start + 4 * i + (uint64_t)(int64_t)relative[i]);
-        }
-        start += size;
-    }
+    tracepoints_walk(places->context, look_at_probe, places);
 }
 
 static void read_group(Places *places, uint64_t group)

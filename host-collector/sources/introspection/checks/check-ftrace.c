@@ -367,6 +367,7 @@ static void run(CheckContext *context)
     ftrace_read_probes(context, check);
     ftrace_read_graph(context, check);
     ftrace_read_records(context, check);
+    ftrace_read_tracepoints(context);
     check_count(context, "tracers", check->ops_count);
     check_count(context, "patched", check->patched_count);
 }

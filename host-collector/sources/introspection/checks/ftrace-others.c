@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/guest-list.h"
+#include "host-collector/sources/introspection/checks/tracepoints.h"
 #include "host-collector/sources/introspection/checks/tracing-judge.h"
 #include "libmonatt/base/macros.h"
 
@@ -264,4 +265,37 @@ void ftrace_read_graph(CheckContext *context, FtraceCheck *check)
             judge_graph(context, ops[i], target, "return");
         }
     }
+}
+
+/* The kernel's own are its trace events: no row for each of those.  A module there sees what the
+ * tracepoint shows and may be a tracer, so a listed one is not more than degraded. */
+static void judge_tracepoint(CheckContext *context, const TracepointProbe *probe, void *user)
+{
+    static const char *const known[] = {"drop_monitor"};
+    char name[64];
+    TracedHook hook = {.kind = "tracepoint",
+                       .place = name,
+                       .note = "",
+                       .address = probe->tracepoint,
+                       .target = probe->code};
+    Owner owner;
+
+    (void)user;
+    owners_find(context->owners, probe->code, &owner);
+    if (owner.kind == OWNER_KERNEL) {
+        return;
+    }
+    tracepoint_name(context, probe->tracepoint, name, sizeof(name));
+    for (size_t i = 0; i < MONATT_ARRAY_SIZE(known); i++) {
+        if (owner.kind == OWNER_MODULE && !owner.hidden && strcmp(owner.name, known[i]) == 0) {
+            traced_hook_row(context, &hook, "good", "");
+            return;
+        }
+    }
+    traced_hook_judge(context, &hook);
+}
+
+void ftrace_read_tracepoints(CheckContext *context)
+{
+    tracepoints_walk(context, judge_tracepoint, NULL);
 }

@@ -79,6 +79,8 @@ void ftrace_read_graph(CheckContext *context, FtraceCheck *check);
 /* The handlers of the struct fprobe whose ops these are. */
 void ftrace_judge_probe(CheckContext *context, FtraceCheck *check, uint64_t probe,
                         const char *place, bool sensitive);
+/* Functions of others than the kernel at its tracepoints. */
+void ftrace_read_tracepoints(CheckContext *context);
 void ftrace_read_records(CheckContext *context, FtraceCheck *check);
 
 #endif
