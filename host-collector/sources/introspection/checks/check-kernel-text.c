@@ -7,6 +7,7 @@
  * long as it stays the same byte for byte there is nothing to explain.  Without a measured kernel
  * nothing is compared, and the result says so.
  */
+#include <time.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
@@ -16,6 +17,7 @@
 #define RANGES_MAXIMUM 48 /* of unexplained bytes; more are counted */
 #define RANGE_JOIN 4      /* bytes between two differences that make one of them */
 #define SHOWN_MAXIMUM 16  /* bytes of a range */
+#define TRIES 5           /* looks at text in which a static key is being switched, 1 ms apart */
 #define PPM 1000000ull
 
 typedef struct TextState {
@@ -167,7 +169,7 @@ static void begin(TextWork *work, TextState *state, bool boot)
 {
     memset(work->sites, 0, sizeof(work->sites));
     memset(work->changed, 0, sizeof(work->changed));
-    work->disagreements = work->traced = 0;
+    work->disagreements = work->traced = work->moving = 0;
     work->boot = boot;
     work->done = boot ? state->done : NULL;
     if (boot) {
@@ -198,7 +200,7 @@ static size_t explain_all(TextWork *work, TextState *state)
     sha256_digest(&work->choices, sizeof(state->choices), state->choices);
     memcpy(state->sites, work->sites, sizeof(state->sites));
     memcpy(state->changed, work->changed, sizeof(state->changed));
-    state->valid = unexplained == 0 && work->disagreements == 0 &&
+    state->valid = unexplained == 0 && work->disagreements == 0 && work->moving == 0 &&
                    work->context->result->reason == MONATT_REASON_NONE;
     return unexplained;
 }
@@ -228,10 +230,36 @@ static void count(TextWork *work, const TextState *state, size_t unexplained)
     check_digest(work->context, state->choices);
 }
 
+/* One look at all of it; false: a reason was said. */
+static bool look(TextWork *work, TextState *state, size_t *ret_unexplained)
+{
+    CheckContext *context = work->context;
+
+    *ret_unexplained = 0;
+    context->sightings->count = context->sightings->beyond = 0;
+    if (!read_text(work)) {
+        return false;
+    }
+    begin(work, state, false);
+    if (state->valid) {
+        text_explain_any_time(work);
+    }
+    if (!state->valid || memcmp(work->work, state->settled, work->size) != 0) {
+        /* Said again by the whole look, which begins anew. */
+        context->sightings->count = context->sightings->beyond = 0;
+        if (!read_text(work)) {
+            return false;
+        }
+        *ret_unexplained = explain_all(work, state);
+    }
+    return true;
+}
+
 static void compare(CheckContext *context, const KernelImage *image)
 {
     TextWork *work MONATT_CLEANUP_FREE = calloc(1, sizeof(*work));
     TextState *state;
+    const struct timespec pause = {.tv_nsec = 1000000};
     size_t unexplained = 0;
     uint64_t end;
 
@@ -256,20 +284,18 @@ static void compare(CheckContext *context, const KernelImage *image)
     if (!work->inputs.has_capabilities) {
         check_lacks(context, "feature bits (boot_cpu_data)");
     }
-    if (!read_text(work)) {
-        return;
-    }
-    begin(work, state, false);
-    if (state->valid) {
-        text_explain_any_time(work);
-    }
-    if (!state->valid || memcmp(work->work, state->settled, work->size) != 0) {
-        /* Said again by the whole look, which begins anew. */
-        context->sightings->count = context->sightings->beyond = 0;
-        if (!read_text(work)) {
+    for (int tries = 0;; tries++) {
+        if (!look(work, state, &unexplained)) {
             return;
         }
-        unexplained = explain_all(work, state);
+        if (work->moving == 0 || tries == TRIES) {
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    if (work->moving > 0) {
+        check_reason(context, MONATT_REASON_TORN, "%u sites of static keys are being patched",
+                     work->moving);
     }
     count(work, state, unexplained);
 }

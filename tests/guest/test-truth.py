@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""test-truth.py: a healthy guest stays healthy under loads that change its kernel; attacks show.
+
+One guest: while static keys, the function tracer, kprobes, module loads and forks go on, no scan
+finds a compromise.  A module of our own that hooks and hides in the kernel's ways is named.  Each
+mutation that writes RAM from outside is placed a few times while the guest stands still; what was
+placed is found, what was taken back is gone, and the guest then goes on as before.
+More by hand: MONATT_PLACEMENTS and MONATT_SCANS.
+"""
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import guest as guest_library  # noqa: E402
+import paths  # noqa: E402
+import rootkit  # noqa: E402
+from guest import Guest  # noqa: E402
+from tap import Tap  # noqa: E402
+
+CAMPAIGN = paths.build("tests", "mutators", "campaign")
+RUN_CHECKS = paths.build("tests", "mutators", "run-checks")
+STORM = paths.build("tests", "guest", "fork-storm")
+PLACEMENTS = os.environ.get("MONATT_PLACEMENTS", "2")
+SCANS = os.environ.get("MONATT_SCANS", "25")
+TRACE = "/sys/kernel/tracing"
+LOADS = {
+    "static keys": "while :; do echo 1 >/proc/sys/kernel/sched_schedstats; "
+                   "echo 0 >/proc/sys/kernel/sched_schedstats; done",
+    "the function tracer": f"while :; do echo function >{TRACE}/current_tracer; "
+                           f"echo nop >{TRACE}/current_tracer; done",
+    "kprobes": f"while :; do echo 'p:one do_sys_openat2' >{TRACE}/kprobe_events; "
+               f"echo 1 >{TRACE}/events/kprobes/enable; cat /proc/stat >/dev/null; "
+               f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; done",
+    "module loads": "while :; do insmod /rootkit.ko; rmmod rootkit; done",
+    "forks": "/fork-storm 1000 2",
+    "PID namespaces": "while :; do unshare -p -f sleep 0.01; done",
+}
+
+
+def clear_traces(guest):
+    guest.run(f"echo nop >{TRACE}/current_tracer; echo 0 >{TRACE}/events/kprobes/enable; "
+              f"echo >{TRACE}/kprobe_events; rmmod rootkit; true", check=False)
+
+
+def campaign(guest, *words):
+    done = subprocess.run(
+        [CAMPAIGN, "--qemu", str(guest.process.pid), "--image", guest_library.kernel(), *words],
+        capture_output=True, text=True, timeout=1500)
+    if done.returncode != 0:
+        raise RuntimeError(f"campaign: {done.returncode}: {done.stderr.strip()}")
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def check_benign(tap, guest):
+    guest.run(f"mount -t tracefs none {TRACE}", check=False)
+    for name, command in LOADS.items():
+        guest.run(f"(setsid sh -c '{command}' >/dev/null 2>&1 </dev/null & echo $! >/tmp/load)")
+        rows, said = campaign(guest, "--scans", SCANS, "--clock", str(guest.process.pid))
+        guest.run("kill -9 -$(cat /tmp/load); killall -9 fork-storm; true", check=False)
+        clear_traces(guest)
+        tap.is_equal(rows[0]["compromised"], 0, f"{name}: no scan of {SCANS} finds a compromise")
+        tap.note(f"{name}: {rows[0]}")
+        if rows[0]["compromised"]:
+            tap.note(said)
+
+
+def findings(guest):
+    done = subprocess.run([RUN_CHECKS, "--file", memory_of(guest), "--clock",
+                           str(guest.process.pid), "--deadline", "8000"],
+                          capture_output=True, text=True, timeout=120, check=True)
+    return json.loads(done.stdout)["findings"]
+
+
+def memory_of(guest):
+    folder = f"/proc/{guest.process.pid}/fd"
+    return next(f"{folder}/{name}" for name in os.listdir(folder)
+                if os.readlink(f"{folder}/{name}").startswith("/memfd:memory-backend-memfd"))
+
+
+def check_module(tap, guest):
+    """What, where, by whom: the module's name and the hooked function stand in the finding."""
+    guest.run("insmod /truth.ko")
+    for word, checks, names in (
+            ("list", {"modules"}, ("truth",)),
+            ("ftrace", {"ftrace", "kernel-text", "kprobes"}, ("getdents64", "truth")),
+            ("kprobe", {"kprobes"}, ("filldir64", "truth")),
+            ("netfilter", {"netfilter"}, ("truth",))):
+        guest.run(f"echo {word} >/proc/monatt-truth")
+        all_found = findings(guest)
+        found = [finding for finding in all_found if finding["check"] in checks]
+        text = json.dumps(found)
+        tap.ok(found and all(name in text for name in names),
+               f"a module of our own: {word}: a finding names {' and '.join(names)}",
+               json.dumps(all_found))
+        guest.run("echo show >/proc/monatt-truth; echo clean >/proc/monatt-truth")
+    guest.run("rmmod truth")
+    tap.is_equal([f for f in findings(guest) if "truth" in json.dumps(f)], [],
+                 "unloaded: nothing names it any more")
+
+
+def check_placements(tap, guest):
+    """The mutations write what would crash a guest that runs: it stands still meanwhile."""
+    guest.run("insmod /rootkit.ko")
+    guest.spawn("nc -l -p 7777")
+    guest.qmp("stop")
+    try:
+        registers = f"{guest.folder}/registers"
+        with open(registers, "w", encoding="utf-8") as file:
+            file.write(guest.qmp("human-monitor-command",
+                                 **{"command-line": "info registers -a"}))
+        rows, said = campaign(guest, "--count", PLACEMENTS, "--registers", registers)
+    finally:
+        guest.qmp("cont")
+    tap.is_equal(rows[0]["known"], 0, "the guest was clean before")
+    placed = 0
+    for row in rows[1:-1]:
+        tap.is_equal(row["failed"], 0, f"{row['mutation']}: could be written")
+        if row["placed"] and row["checked"]:
+            placed += 1
+            tap.is_equal(row["found"], row["placed"], f"{row['mutation']}: all placements are found")
+        elif not row["checked"]:
+            tap.note(f"{row['mutation']}: no check for it")
+        else:
+            tap.note(f"{row['mutation']}: the guest has nothing of that kind")
+    tap.ok(placed >= 30, f"{placed} mutations of {len(rows) - 2} were judged")
+    tap.is_equal(rows[-1], {"after": {"found": False, "baselines": 0}}, "taken back, all is clean")
+    tap.is_equal(guest.run("echo alive").text, "alive", "and the guest goes on")
+    if any(row["found"] != row["placed"] for row in rows[1:-1] if row["checked"]):
+        tap.note(said)
+
+
+def main():
+    tap = Tap()
+    lacking = guest_library.missing() or paths.missing(CAMPAIGN, RUN_CHECKS, STORM)
+    if lacking:
+        tap.skip_all(f"{lacking} is missing")
+    try:
+        modules = [f"{rootkit.build(name)}:/{name}.ko" for name in ("rootkit", "truth")]
+    except rootkit.Missing as reason:
+        tap.skip_all(str(reason))
+    with tap, Guest(vcpus=2, add=[f"{STORM}:/fork-storm", *modules], launcher=["--monatt-no-plugin"]) as guest:
+        check_benign(tap, guest)
+        check_module(tap, guest)
+        check_placements(tap, guest)
+    sys.exit(tap.done())
+
+
+if __name__ == "__main__":
+    main()
