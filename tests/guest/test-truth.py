@@ -29,13 +29,13 @@ SCANS = os.environ.get("MONATT_SCANS", "25")
 TRACE = "/sys/kernel/tracing"
 LOADS = {
     "static keys": "while :; do echo 1 >/proc/sys/kernel/sched_schedstats; "
-                   "echo 0 >/proc/sys/kernel/sched_schedstats; done",
+                   "echo 0 >/proc/sys/kernel/sched_schedstats; sleep 0.2; done",
     "the function tracer": f"while :; do echo function >{TRACE}/current_tracer; "
-                           f"echo nop >{TRACE}/current_tracer; done",
+                           f"sleep 1; echo nop >{TRACE}/current_tracer; sleep 1; done",
     "kprobes": f"while :; do echo 'p:one do_sys_openat2' >{TRACE}/kprobe_events; "
                f"echo 1 >{TRACE}/events/kprobes/enable; cat /proc/stat >/dev/null; "
                f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; done",
-    "module loads": "while :; do insmod /rootkit.ko; rmmod rootkit; done",
+    "module loads": "while :; do insmod /rootkit.ko; sleep 0.3; rmmod rootkit; sleep 0.3; done",
     "forks": "/fork-storm 1000 2",
     "PID namespaces": "while :; do unshare -p -f sleep 0.01; done",
 }
@@ -129,7 +129,7 @@ def check_placements(tap, guest):
     tap.ok(placed >= 30, f"{placed} mutations of {len(rows) - 2} were judged")
     tap.is_equal(rows[-1], {"after": {"found": False, "baselines": 0}}, "taken back, all is clean")
     tap.is_equal(guest.run("echo alive").text, "alive", "and the guest goes on")
-    if any(row["found"] != row["placed"] for row in rows[1:-1] if row["checked"]):
+    if "after all" in said or "not found" in said:
         tap.note(said)
 
 

@@ -17,7 +17,7 @@ import driver_module
 import guest as guest_library
 import paths
 
-SOURCES = ("rootkit.c", "Kbuild")
+SOURCES = ("rootkit.c", "truth.c", "Kbuild")
 
 
 Missing = driver_module.Missing
@@ -29,27 +29,28 @@ def headers():
     return driver_module.host_headers(kernel.removeprefix("vmlinuz-"))
 
 
-def build():
+def build(name="rootkit"):
+    """name: "truth" is the module that hooks (tests/guest/rootkit/truth.c)."""
     where = headers()
     lacking = paths.missing("make", "gcc")
     if lacking:
         raise Missing(f"{lacking} is missing")
     key = hashlib.sha256(where.encode())
-    for name in SOURCES:
-        with open(paths.source("tests", "guest", "rootkit", name), "rb") as file:
+    for source in SOURCES:
+        with open(paths.source("tests", "guest", "rootkit", source), "rb") as file:
             key.update(file.read())
     folder = paths.build("test-guest")
     os.makedirs(folder, exist_ok=True)
-    module = os.path.join(folder, f"rootkit-{key.hexdigest()[:16]}.ko")
+    module = os.path.join(folder, f"{name}-{key.hexdigest()[:16]}.ko")
     if not os.path.exists(module):
         with tempfile.TemporaryDirectory(prefix="mg-", dir="/tmp") as work:
-            for name in SOURCES:
-                shutil.copy(paths.source("tests", "guest", "rootkit", name), work)
+            for source in SOURCES:
+                shutil.copy(paths.source("tests", "guest", "rootkit", source), work)
             done = subprocess.run(["make", "-s", "-C", where, f"M={work}", "modules"],
                                   capture_output=True, text=True)
             if done.returncode != 0:
                 raise RuntimeError(f"rootkit: make: {done.stdout}{done.stderr}")
-            shutil.copy(f"{work}/rootkit.ko", f"{module}.{os.getpid()}")
+            shutil.copy(f"{work}/{name}.ko", f"{module}.{os.getpid()}")
             os.rename(f"{module}.{os.getpid()}", module)
     return module
 

@@ -240,6 +240,13 @@ static void run_placements(Campaign *campaign, const Options *options)
     }
     /* All was taken back: nothing may be left that was not there at first. */
     Look left = look(campaign, UINT32_MAX, false);
+    for (size_t i = 0; i < campaign->report.finding_count && i < SHOWN_MAXIMUM; i++) {
+        const CheckFinding *finding = &campaign->report.findings[i];
+        if (!is_known(campaign, finding)) {
+            fprintf(stderr, "after all: %s: %s: %s\n", check_by_id(finding->check)->name,
+                    finding->object, finding->text);
+        }
+    }
     unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
     printf("{\"after\": {\"found\": %s, \"baselines\": %u}}\n", left.found ? "true" : "false",
            alarms);

@@ -7,6 +7,7 @@
 #include "tests/mutators/mutate.h"
 
 #define ITEM 0x400u
+#define HASH 0x600u
 #define GOLDEN_RATIO 0x61c8864680b583ebull /* include/linux/hash.h */
 #define KPROBE_TABLE_BITS 6
 #define INT3 0xcc
@@ -71,12 +72,13 @@ static bool ftrace_ops(Mutator *mutator, const char *argument, MonattError *err)
 {
     const uint64_t enabled = 1;
     uint64_t list, page, target, first;
-    uint32_t function, next, flags;
+    uint32_t function, next, flags, hash;
     (void)argument;
     if (!mutator_symbol(mutator, "ftrace_ops_list", &list, err) ||
         !mutator_member(mutator, "ftrace_ops", "func", &function, err) ||
         !mutator_member(mutator, "ftrace_ops", "next", &next, err) ||
         !mutator_member(mutator, "ftrace_ops", "flags", &flags, err) ||
+        !mutator_member(mutator, "ftrace_ops", "func_hash", &hash, err) ||
         !mutator_read_u64(mutator, list, &first, err) || !mutator_scratch(mutator, &page, err) ||
         !mutator_foreign(mutator, &target, err)) {
         return false;
@@ -85,6 +87,8 @@ static bool ftrace_ops(Mutator *mutator, const char *argument, MonattError *err)
     mutator_say(mutator, page, "", "ftrace_ops at %#lx with foreign code", (unsigned long)page);
     return mutator_write_u64(mutator, page + function, target, err) &&
            mutator_write_u64(mutator, page + flags, enabled, err) &&
+           /* An empty hash: all functions. */
+           mutator_write_u64(mutator, page + hash, page + HASH, err) &&
            mutator_write_u64(mutator, page + next, first, err) &&
            mutator_write_u64(mutator, list, page, err);
 }

@@ -97,11 +97,15 @@ static void collect_chain(Mutator *mutator, uint64_t head, Leaves *leaves)
 static bool unhash(Mutator *mutator, Leaves *leaves, const char *what, MonattError *err)
 {
     uint64_t node, next, back;
+    uint32_t offset;
     if (leaves->count == 0) {
         return mutator_none(err, what);
     }
     node = leaves->places[mutator_draw(mutator, leaves->count)];
     mutator_say(mutator, node, "", "%s at %#lx is in no hash chain", what, (unsigned long)node);
+    if (guest_kernel_member(&mutator->kernel, "sock_common", "skc_node", &offset)) {
+        mutator->target = node - offset; /* the socket */
+    }
     /* {next, pprev}, as hlist_nulls_del() and hlist_del_init() join them. */
     return mutator_read_u64(mutator, node, &next, err) &&
            mutator_read_u64(mutator, node + 8, &back, err) &&
@@ -135,14 +139,34 @@ static bool hash_table(Mutator *mutator, const char *table, const char *mask, co
     return true;
 }
 
+/* To 5.x what /proc/net/tcp shows is a table of its own, in place. */
+static bool listening_hash(Mutator *mutator, Leaves *leaves, MonattError *err)
+{
+    uint64_t info;
+    uint32_t table, elements, one, head;
+
+    if (!mutator_symbol(mutator, "tcp_hashinfo", &info, err) ||
+        !mutator_member(mutator, "inet_hashinfo", "listening_hash", &table, err) ||
+        !mutator_member(mutator, "inet_listen_hashbucket", "head", &head, err) ||
+        !guest_kernel_array(&mutator->kernel, "inet_hashinfo", "listening_hash", &elements, &one)) {
+        return mutator_none(err, "listening_hash");
+    }
+    leaves->count = 0;
+    for (uint64_t i = 0; i < elements && i < BUCKETS_MAXIMUM; i++) {
+        collect_chain(mutator, info + table + i * one + head, leaves);
+    }
+    return true;
+}
+
 /* A back door that listens, and that nobody finds in /proc/net/tcp. */
 static bool listener(Mutator *mutator, const char *argument, MonattError *err)
 {
     static const char *const heads[] = {"nulls_head", "head", NULL};
     static Leaves leaves;
     (void)argument;
-    return hash_table(mutator, "lhash2", "lhash2_mask", "inet_listen_hashbucket", heads, &leaves,
-                      err) &&
+    return (listening_hash(mutator, &leaves, err) ||
+            hash_table(mutator, "lhash2", "lhash2_mask", "inet_listen_hashbucket", heads, &leaves,
+                       err)) &&
            unhash(mutator, &leaves, "a listening socket", err);
 }
 

@@ -18,6 +18,7 @@
 #define ABOVE_HOLE (4ull << 30)
 #define DRAWS 10000
 #define FUNCTION_MAXIMUM 65536u
+#define FREED_INIT 0xcc /* traps: what stands there does nothing */
 
 /* QEMU names the file behind "-object memory-backend-memfd" so. */
 bool mutator_backend(unsigned long qemu, char *path, size_t capacity, MonattError *err)
@@ -234,6 +235,7 @@ bool mutator_member(Mutator *mutator, const char *structure, const char *path, u
                             structure, path);
 }
 
+/* Something that could be code of somebody's. */
 static bool has_data(Mutator *mutator, uint64_t physical)
 {
     uint8_t page[GUEST_PAGE_SIZE];
@@ -241,11 +243,19 @@ static bool has_data(Mutator *mutator, uint64_t physical)
         return false;
     }
     for (size_t i = 0; i < sizeof(page); i++) {
-        if (page[i] != 0) {
+        if (page[i] != 0 && page[i] != FREED_INIT) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_empty(Mutator *mutator, uint64_t physical)
+{
+    static const uint8_t zeros[GUEST_PAGE_SIZE];
+    uint8_t page[GUEST_PAGE_SIZE];
+    return guest_memory_copy(&mutator->memory, physical, page, sizeof(page)) &&
+           memcmp(page, zeros, sizeof(page)) == 0;
 }
 
 /* A page of RAM by the direct map, with or without something in it. */
@@ -263,7 +273,8 @@ static bool draw_page(Mutator *mutator, bool data, uint64_t *ret_address, Monatt
                             mutator_draw(mutator, region->size / GUEST_PAGE_SIZE) * GUEST_PAGE_SIZE;
         uint64_t back;
         /* Not the first MiB: other things than Linux have a say there. */
-        if (physical >= 1u << 20 && has_data(mutator, physical) == data &&
+        if (physical >= 1u << 20 &&
+            (data ? has_data(mutator, physical) : is_empty(mutator, physical)) &&
             address_space_translate(&mutator->kernel.space, direct + physical, &back) &&
             back == physical) {
             *ret_address = direct + physical;

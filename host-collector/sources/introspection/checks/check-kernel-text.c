@@ -169,7 +169,7 @@ static void begin(TextWork *work, TextState *state, bool boot)
 {
     memset(work->sites, 0, sizeof(work->sites));
     memset(work->changed, 0, sizeof(work->changed));
-    work->disagreements = work->traced = work->moving = 0;
+    work->disagreements = work->traced = work->moving = work->waits = 0;
     work->boot = boot;
     work->done = boot ? state->done : NULL;
     if (boot) {

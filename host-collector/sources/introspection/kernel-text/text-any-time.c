@@ -7,6 +7,7 @@
  * two together but for the moment of the patch.
  */
 #include <stdio.h>
+#include <time.h>
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
 
 #define JUMP_ENTRY 16
@@ -16,6 +17,8 @@
 #define INT3 0xcc
 #define JUMP_SHORT 0xeb
 #define KEY_FLAGS 3ull
+#define KEY_TRIES 5
+#define WAITS_MAXIMUM 20 /* of 1 ms, in one look */
 #define TRAMPOLINE_SIZE 8
 
 enum {
@@ -46,6 +49,30 @@ static bool key_is_on(TextWork *work, uint64_t key, bool *ret_on)
     return true;
 }
 
+/* The text was copied before the key is read: whether both, read now, agree at any of some looks.
+ * What an attacker wrote never does. */
+static bool agrees_now(TextWork *work, uint64_t address, size_t size, uint64_t key)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    AddressSpace *space = &work->context->kernel->space;
+
+    for (int tries = 0; tries < KEY_TRIES; tries++) {
+        uint8_t before[5], after[5];
+        bool on;
+        if (address_space_read(space, address, before, size) &&
+            key_is_on(work, key & ~KEY_FLAGS, &on) &&
+            address_space_read(space, address, after, size) && memcmp(before, after, size) == 0 &&
+            before[0] != INT3 && text_is_nop(before, size) == (on == (bool)(key & 1))) {
+            return true;
+        }
+        if (work->waits++ >= WAITS_MAXIMUM) {
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 static void judge_key(TextWork *work, uint64_t address, size_t size, uint64_t key, bool is_on)
 {
     char name[CHECK_OBJECT_SIZE], expected[CHECK_VALUE_SIZE];
@@ -56,7 +83,8 @@ static void judge_key(TextWork *work, uint64_t address, size_t size, uint64_t ke
                      (unsigned long)key);
         return;
     }
-    if (work->moving == 0 && is_on != (on != (bool)(key & 1))) {
+    if (work->moving == 0 && is_on != (on != (bool)(key & 1)) &&
+        !agrees_now(work, address, size, key)) {
         check_name_address(work->context, key & ~KEY_FLAGS, name);
         snprintf(expected, sizeof(expected), "%s, as key %s has it", is_on ? "NOP" : "jump", name);
         text_disagree(work, TEXT_JUMP_LABELS, CHECK_COMPROMISED, address, size, expected,

@@ -99,6 +99,7 @@ typedef struct TextWork {
     uint32_t changed[TEXT_MECHANISMS];
     uint32_t disagreements;
     uint32_t moving;           /* sites of static keys that were being patched */
+    uint32_t waits;            /* of 1 ms, for keys that were being switched */
     uint32_t traced;           /* functions that call a tracer */
     struct sha256_ctx choices; /* of the boot-time sites: offset, mechanism, variant */
 } TextWork;
