@@ -129,12 +129,6 @@ static void look_at_task(Holders *holders, uint64_t address)
     }
 }
 
-static uint64_t symbol_or_none(GuestKernel *kernel, const char *name)
-{
-    uint64_t address;
-    return guest_kernel_symbol(kernel, name, &address) ? address : 0;
-}
-
 void bpf_read_holders(CheckContext *context, BpfCheck *check)
 {
     GuestKernel *kernel = context->kernel;
@@ -154,10 +148,10 @@ void bpf_read_holders(CheckContext *context, BpfCheck *check)
         check_lacks(context, lacks ? lacks : "symbol 'init_task'");
         return;
     }
-    holders.program_files = symbol_or_none(kernel, "bpf_prog_fops");
-    holders.link_files = symbol_or_none(kernel, "bpf_link_fops");
-    holders.link_files_poll = symbol_or_none(kernel, "bpf_link_fops_poll");
-    holders.map_files = symbol_or_none(kernel, "bpf_map_fops");
+    holders.program_files = layout_symbol(kernel, "bpf_prog_fops");
+    holders.link_files = layout_symbol(kernel, "bpf_link_fops");
+    holders.link_files_poll = layout_symbol(kernel, "bpf_link_fops_poll");
+    holders.map_files = layout_symbol(kernel, "bpf_map_fops");
     /* A walk that tears leaves the rest without a holder, which excuses nothing. */
     guest_list_begin(&walk, context, GUEST_LIST_RING,
                      kernel->symbols.init_task + kernel->offsets.task_tasks);

@@ -509,12 +509,6 @@ static void read_network(Places *places)
     }
 }
 
-static uint64_t symbol_or_none(GuestKernel *kernel, const char *name)
-{
-    uint64_t address;
-    return guest_kernel_symbol(kernel, name, &address) ? address : 0;
-}
-
 void bpf_read_places(CheckContext *context, BpfCheck *check)
 {
     GuestKernel *kernel = context->kernel;
@@ -522,10 +516,10 @@ void bpf_read_places(CheckContext *context, BpfCheck *check)
     int64_t flag;
 
     layout_read(kernel, rows, MONATT_ARRAY_SIZE(rows), &places.layout);
-    places.empty = symbol_or_none(kernel, "bpf_empty_prog_array");
-    places.dispatcher = symbol_or_none(kernel, "kprobe_dispatcher");
-    places.return_dispatcher = symbol_or_none(kernel, "pre_handler_kretprobe");
-    places.group_handler = symbol_or_none(kernel, "aggr_pre_handler");
+    places.empty = layout_symbol(kernel, "bpf_empty_prog_array");
+    places.dispatcher = layout_symbol(kernel, "kprobe_dispatcher");
+    places.return_dispatcher = layout_symbol(kernel, "pre_handler_kretprobe");
+    places.group_handler = layout_symbol(kernel, "aggr_pre_handler");
     places.has_tracepoint_flag = guest_kernel_enumerator(kernel, EVENT_IS_TRACEPOINT, &flag);
     places.tracepoint_flag = places.has_tracepoint_flag ? (uint32_t)flag : 0;
     read_symbols(&places);

@@ -74,12 +74,8 @@ static BpfCheck *prepare(CheckContext *context)
     if (!check->lacks && !layout_has(check->layout.idr_head)) {
         check->lacks = "idr.idr_rt.xa_head";
     }
-    if (!guest_kernel_symbol(context->kernel, "__bpf_call_base", &check->call_base)) {
-        check->call_base = 0;
-    }
-    if (!guest_kernel_symbol(context->kernel, "dummy_bpf_prog", &check->dummy)) {
-        check->dummy = 0;
-    }
+    check->call_base = layout_symbol(context->kernel, "__bpf_call_base");
+    check->dummy = layout_symbol(context->kernel, "dummy_bpf_prog");
     *context->state = check;
     return check;
 }

@@ -70,12 +70,6 @@ typedef struct FtraceOps {
     char place[CHECK_OBJECT_SIZE]; /* the first functions */
 } FtraceOps;
 
-static uint64_t symbol_or_none(GuestKernel *kernel, const char *name)
-{
-    uint64_t address;
-    return guest_kernel_symbol(kernel, name, &address) ? address : 0;
-}
-
 static uint64_t flag(GuestKernel *kernel, const char *name)
 {
     int64_t value;
@@ -112,10 +106,10 @@ static FtraceCheck *prepare(CheckContext *context)
         uint32_t lowest_flag = (uint32_t)flag(kernel, lowest[i]);
         check->count_mask = lowest_flag ? lowest_flag - 1 : 0;
     }
-    check->patch_handler = symbol_or_none(kernel, "klp_ftrace_handler");
-    check->kprobe_modify_ops = symbol_or_none(kernel, "kprobe_ipmodify_ops");
-    check->probe_handlers[0] = symbol_or_none(kernel, "fprobe_handler");
-    check->probe_handlers[1] = symbol_or_none(kernel, "fprobe_kprobe_handler");
+    check->patch_handler = layout_symbol(kernel, "klp_ftrace_handler");
+    check->kprobe_modify_ops = layout_symbol(kernel, "kprobe_ipmodify_ops");
+    check->probe_handlers[0] = layout_symbol(kernel, "fprobe_handler");
+    check->probe_handlers[1] = layout_symbol(kernel, "fprobe_kprobe_handler");
     *context->state = check;
     return check;
 }

@@ -192,13 +192,8 @@ static KprobesCheck *prepare(CheckContext *context)
             return NULL;
         }
         layout_read(context->kernel, rows, MONATT_ARRAY_SIZE(rows), &check->layout);
-        if (!guest_kernel_symbol(context->kernel, "aggr_pre_handler", &check->group_handler)) {
-            check->group_handler = 0;
-        }
-        if (!guest_kernel_symbol(context->kernel, "pre_handler_kretprobe",
-                                 &check->return_handler)) {
-            check->return_handler = 0;
-        }
+        check->group_handler = layout_symbol(context->kernel, "aggr_pre_handler");
+        check->return_handler = layout_symbol(context->kernel, "pre_handler_kretprobe");
         *context->state = check;
     }
     check->count = 0;

@@ -38,6 +38,12 @@ void layout_read(GuestKernel *kernel, const LayoutRow *rows, size_t count, void 
     }
 }
 
+uint64_t layout_symbol(GuestKernel *kernel, const char *name)
+{
+    uint64_t address;
+    return guest_kernel_symbol(kernel, name, &address) ? address : 0;
+}
+
 const char *layout_lacks(const LayoutRow *rows, size_t count, const void *base, size_t size,
                          char *text, size_t capacity)
 {

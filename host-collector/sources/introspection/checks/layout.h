@@ -29,6 +29,8 @@ typedef struct LayoutRow {
 
 /* Fills every target of the rows in base, in bytes. */
 void layout_read(GuestKernel *kernel, const LayoutRow *rows, size_t count, void *base);
+/* 0: the kernel has no symbol of that name. */
+uint64_t layout_symbol(GuestKernel *kernel, const char *name);
 static inline bool layout_has(uint32_t offset)
 {
     return offset != LAYOUT_MISSING;
