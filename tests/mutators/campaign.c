@@ -239,6 +239,7 @@ static void run_placements(Campaign *campaign, const Options *options)
         print_count(mutation, &count);
     }
     /* All was taken back: nothing may be left that was not there at first. */
+    memcpy(campaign->forged, campaign->vcpus, sizeof(campaign->forged));
     Look left = look(campaign, UINT32_MAX, false);
     for (size_t i = 0; i < campaign->report.finding_count && i < SHOWN_MAXIMUM; i++) {
         const CheckFinding *finding = &campaign->report.findings[i];
