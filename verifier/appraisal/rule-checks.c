@@ -33,6 +33,29 @@ static gboolean is_allowed(const MonattPolicy *policy, const MonattCheckFindingP
            is_listed(policy->allowed_hooks, finding->owner);
 }
 
+static void raise_finding(const MonattCheckFindingPayload *finding, const char *when,
+                          MonattPropertyResult *result)
+{
+    gboolean compromised = finding->severity == MONATT_SEVERITY_COMPROMISED;
+    gboolean earlier = when[0] != '\0';
+    g_autofree char *why =
+        g_strdup_printf("%s: %s%s: expected %s, observed %s%s%s", monatt_check_name(finding->check),
+                        finding->object, when, finding->expected, finding->observed,
+                        finding->owner[0] != '\0' ? ", by " : "", finding->owner);
+    if (compromised && earlier) {
+        monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "found-earlier", "%s",
+                                     why);
+    } else if (compromised) {
+        monatt_property_result_raise(result, MONATT_VERDICT_COMPROMISED, "kernel-differs", "%s",
+                                     why);
+    } else if (earlier) {
+        monatt_property_result_raise(result, MONATT_VERDICT_DEGRADED, "degraded-earlier", "%s",
+                                     why);
+    } else {
+        monatt_property_result_raise(result, MONATT_VERDICT_DEGRADED, "kernel-degraded", "%s", why);
+    }
+}
+
 static void judge_finding(const MonattAppraisal *a, const MonattCheckFindingPayload *finding,
                           const char *when, MonattPropertyResult *result)
 {
@@ -49,19 +72,7 @@ static void judge_finding(const MonattAppraisal *a, const MonattCheckFindingPayl
                                                     finding->owner, finding->text);
         monatt_property_result_contradict(result, what, finding->expected, observed);
     }
-    if (when[0] != '\0') {
-        monatt_property_result_raise(
-            result, compromised ? MONATT_VERDICT_COMPROMISED : MONATT_VERDICT_DEGRADED,
-            compromised ? "found-earlier" : "degraded-earlier",
-            "%s: %s%s: expected %s, observed %s", name, finding->object, when, finding->expected,
-            finding->observed);
-        return;
-    }
-    monatt_property_result_raise(
-        result, compromised ? MONATT_VERDICT_COMPROMISED : MONATT_VERDICT_DEGRADED,
-        compromised ? "kernel-differs" : "kernel-degraded", "%s: %s: expected %s, observed %s%s%s",
-        name, finding->object, finding->expected, finding->observed,
-        finding->owner[0] != '\0' ? ", by " : "", finding->owner);
+    raise_finding(finding, when, result);
 }
 
 void rule_check_findings(const MonattAppraisal *a, MonattPropertyResult *result)
