@@ -217,7 +217,9 @@ static void judge_entry(ProcWalk *walk, uint64_t entry, const char *parent, cons
         put_off(walk, pointers_word(bytes, layout->subdir), place);
     } else {
         judge_file(walk, kernels, place, entry, bytes);
-        judge_exact(walk, network, name, place, entry, bytes);
+        if (top || network) { /* a module may have a file of that name deeper down */
+            judge_exact(walk, network, name, place, entry, bytes);
+        }
     }
 }
 
