@@ -85,6 +85,19 @@ static bool read_string(CheckContext *context, uint64_t address, const char *wha
     return true;
 }
 
+/* What the measured kernel was built with is no change, whatever distribution built it. */
+static bool is_as_built(CheckContext *context, const char *symbol, const char *text, size_t size)
+{
+    const char *why;
+    const KernelImage *image = check_image(context, &why);
+    const uint8_t *built;
+    uint64_t address;
+
+    return image && kernel_image_symbol(image, symbol, &address) &&
+           (built = kernel_image_at(image, address, size + 1)) != NULL && built[size] == '\0' &&
+           memcmp(built, text, size) == 0;
+}
+
 static void judge_path(CheckContext *context, CheckSeverity severity, uint64_t address,
                        const char *name, const char *what, const char *const *known)
 {
@@ -95,7 +108,8 @@ static void judge_path(CheckContext *context, CheckSeverity severity, uint64_t a
         return;
     }
     check_count(context, "strings", 1);
-    if (size == STRING_SIZE || !is_listed(known, text, size)) {
+    if (size == STRING_SIZE ||
+        (!is_listed(known, text, size) && !is_as_built(context, name, text, size))) {
         check_found(context, severity, address, name, known[0][0] ? known[0] : "none", text, "",
                     "the kernel starts '%.120s' as root as the program that %s", text, what);
     }
