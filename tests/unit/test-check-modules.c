@@ -171,6 +171,31 @@ static void test_pack(void)
     end(&check_executable_pages);
 }
 
+static uint64_t word(uint64_t address)
+{
+    uint64_t value;
+    memcpy(&value, invented_modules_at(&made, address), sizeof(value));
+    return value;
+}
+
+/* The area of a pack says where it ends, and may say anything: no byte behind the bits is read. */
+static void test_pack_of_odd_size(void)
+{
+    static const uint64_t sizes[] = {0, 1, 100, 0x1001, 0x1200, 0x2001, 0x3001, 0x30ff};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        uint64_t node;
+
+        begin();
+        invented_modules_pack(&made);
+        node = word(word(word(made.areas) + 8) + 8);
+        g_assert_cmpuint(word(node - 16), ==, MODULES_PACK);
+        invented_modules_put(&made, node - 8, MODULES_PACK + sizes[i]);
+        none(&check_executable_pages);
+        end(&check_executable_pages);
+    }
+}
+
 /* Tables that are a ring, or lie where no RAM is. */
 static void test_hostile_tables(void)
 {
@@ -290,6 +315,7 @@ int main(int argc, char **argv)
     g_test_add_func("/executable-pages/orphan", test_orphan);
     g_test_add_func("/executable-pages/writable", test_writable);
     g_test_add_func("/executable-pages/pack", test_pack);
+    g_test_add_func("/executable-pages/pack-of-odd-size", test_pack_of_odd_size);
     g_test_add_func("/executable-pages/hostile-tables", test_hostile_tables);
     return g_test_run();
 }

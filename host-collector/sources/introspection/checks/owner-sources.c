@@ -20,7 +20,10 @@
 #define VSYSCALL_PAGE                                                                              \
     0xffffffffff600000ull /* uapi/asm/vsyscall.h; user code, in the kernel half                    \
                            */
-#define KEXEC_PAGES 2     /* KEXEC_CONTROL_PAGE_SIZE and what was 8 KiB before */
+/* What a pack takes of the budget: some thousand packs, and 128 MiB of their bits, use it up. */
+#define PACK_STEPS 1024u
+#define PACK_BYTES_A_STEP 32u
+#define KEXEC_PAGES 2 /* KEXEC_CONTROL_PAGE_SIZE and what was 8 KiB before */
 
 typedef struct SourceLayout {
     uint32_t symbol_start, symbol_end, symbol_name, symbol_node, symbol_program;
@@ -138,7 +141,12 @@ static void use_pack(Sources *sources, uint64_t node)
     end = area->end - place > OWNER_PACK_MAXIMUM ? place + OWNER_PACK_MAXIMUM : area->end;
     /* Without the page that guards it: a large pack is a whole number of its large pages. */
     end -= end - place > GUEST_PAGE_SIZE ? GUEST_PAGE_SIZE : 0;
+    end &= PAGE_MASK; /* an area may say that it ends anywhere; chunks has bits of whole pages */
     bytes = (size_t)((end - place) / OWNER_PACK_CHUNK / 8);
+    if (end <= place ||
+        !walk_budget_take(&sources->context->budget, PACK_STEPS + bytes / PACK_BYTES_A_STEP)) {
+        return;
+    }
     chunks = malloc(bytes);
     if (!chunks || !address_space_read(sources->space, pack + layout->pack_chunks, chunks, bytes)) {
         free(chunks);
