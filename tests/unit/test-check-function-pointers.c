@@ -106,6 +106,13 @@ static const InventedRow rows[] = {
     {"delayed_work", NULL, 0x60, NULL},
     {NULL, "work", 0x0, "work_struct"},
     {NULL, "timer", 0x20, "timer_list"},
+    /* A lie: the head lies far outside of what it is a member of. */
+    {"nmi_desc", NULL, 0x10, NULL},
+    {NULL, "head", 0xf00000, NULL},
+    {"nmiaction", NULL, 0x30, NULL},
+    {NULL, "list", 0x0, NULL},
+    {NULL, "handler", 0x10, "function"},
+    {NULL, "name", 0x18, NULL},
 };
 
 static InventedKernel invented;
@@ -211,6 +218,8 @@ static void add_registries(void)
     soft = invented_variable(&invented, "softirq_vec", 64);
     invented_u64(&invented, soft + 8, FUNCTION(8));
     invented_variable(&invented, "after_softirq_vec", 8);
+    invented_variable(&invented, "nmi_desc", 64);
+    invented_variable(&invented, "after_nmi_desc", 8);
 }
 
 static void add_hooks(void)
@@ -334,7 +343,7 @@ static void test_clean(void)
     assert_clean();
     assert_clean(); /* by what it remembers */
     g_assert_cmpuint(one_check_counter(&one, "proc entries"), ==, 5);
-    g_assert_cmpuint(one_check_counter(&one, "registries"), ==, 7);
+    g_assert_cmpuint(one_check_counter(&one, "registries"), ==, 8);
     g_assert_cmpuint(one_check_counter(&one, "security hooks"), ==, 1);
     g_assert_cmpuint(one_check_counter(&one, "timers"), ==, 1);
     g_assert_cmpuint(one_check_counter(&one, "super blocks"), ==, 1);
@@ -460,6 +469,12 @@ static void test_hostile(void)
     invented_u64(&invented, timer, timer);
     run();
     g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
+    tear_down();
+
+    set_up(); /* members that the guest's types have outside of their struct */
+    run();
+    g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_NONE);
+    g_assert_cmpuint(one_check_counter(&one, "registries"), ==, 8);
     tear_down();
 }
 

@@ -286,7 +286,7 @@ static void walk_array(CheckContext *context, PointersCheck *check, const Row *r
         if (row->shape == SHAPE_INLINE) {
             judge_element(context, check, row, registry, at, i);
         } else if (row->shape == SHAPE_RINGS) {
-            if (stride - registry->first < 2 * sizeof(word)) {
+            if (registry->first > stride || stride - registry->first < 2 * sizeof(word)) {
                 return; /* no such struct */
             }
             word = pointers_word(bytes, i * stride + registry->first);
