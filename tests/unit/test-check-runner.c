@@ -152,6 +152,41 @@ static void many_vanish(CheckContext *context, guint run)
     }
 }
 
+/* Slow in its second run, as a guest may make a check. */
+static void slow(CheckContext *context, guint run)
+{
+    if (run > 0) {
+        g_usleep((SHORT_MS + 50) * 1000);
+    }
+    find(context, 0x1000, "evil");
+}
+static void flood(CheckContext *context, guint run)
+{
+    (void)run;
+    while (check_step(context)) {
+        find(context, 0x1000, "evil");
+        g_assert_cmpuint(context->sightings->beyond, <=, CHECK_STEPS / 16);
+    }
+}
+
+/* A check that makes the deadline pass is the last one that is run again. */
+static void test_slow(void)
+{
+    measure(slow, lasts, SHORT_MS);
+    g_assert_cmpuint(runs[0], <=, 2);
+    g_assert_cmpuint(runs[1], ==, 1);
+    g_assert_cmpuint(report.results[1].unsettled, ==, 1);
+    g_assert_cmpuint(report.results[1].reason, ==, MONATT_REASON_BUDGET);
+}
+
+/* Sightings without an end take of the budget, and end as a reason. */
+static void test_flood(void)
+{
+    measure(flood, nothing, SHORT_MS);
+    g_assert_cmpuint(report.results[0].reason, ==, MONATT_REASON_BUDGET);
+    g_assert_cmpuint(report.results[0].unsettled, >, CHECK_SIGHTINGS);
+}
+
 static void test_persists(void)
 {
     measure(lasts, nothing, DEADLINE_MS);
@@ -281,6 +316,8 @@ static void test_wanted(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/check-runner/slow", test_slow);
+    g_test_add_func("/check-runner/flood", test_flood);
     g_test_add_func("/check-runner/persists", test_persists);
     g_test_add_func("/check-runner/race", test_race);
     g_test_add_func("/check-runner/stalled", test_stalled);

@@ -13,6 +13,9 @@
 #include "libmonatt/base/text.h"
 
 #define RETRY_MS 10
+/* Beyond the deadline, for a first pass that unpacks the measured kernel on a loaded host; the
+ * client waits some seconds longer (UNPACK_MS and GRACE_MS of worker-client.c). */
+#define FIRST_PASS_MS 10000u
 #define CANDIDATES (4u * CHECK_SIGHTINGS) /* of all checks; more are counted as unsettled */
 
 #define SLOTS (2u * CANDIDATES) /* a power of two, never more than half full */
@@ -218,14 +221,15 @@ static CheckContext begin_pass(CheckRunner *runner, GuestKernel *kernel, const C
 
 /* Runs again those that have something open, once. */
 static void run_again(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
-                      bool counts, CheckReport *report)
+                      bool counts, uint64_t deadline, CheckReport *report)
 {
     Owners *owners;
     CheckContext context = begin_pass(runner, kernel, inputs, &owners);
     for (size_t i = 0; owners && i < report->result_count; i++) {
         CheckResult *result = &report->results[i];
         for (size_t k = 0; check_table[k]; k++) {
-            if (check_table[k]->id == result->check && open_of(runner, result->check) > 0) {
+            if (check_table[k]->id == result->check && open_of(runner, result->check) > 0 &&
+                now_ns(CLOCK_MONOTONIC) < deadline) {
                 run_check(runner, k, &context, result);
                 follow(runner, result->check, result->reason == MONATT_REASON_NONE, counts);
             }
@@ -264,7 +268,7 @@ static bool settle(CheckRunner *runner, GuestKernel *kernel, GuestClocks *clocks
             continue;
         }
         counts = now - counted >= CHECK_RUNNER_GAP_MS * 1000000ull;
-        run_again(runner, kernel, inputs, counts, report);
+        run_again(runner, kernel, inputs, counts, deadline, report);
         if (counts) {
             counted = now_ns(CLOCK_MONOTONIC);
             guest_clocks_mark(clocks);
@@ -312,8 +316,9 @@ static void fill_report(CheckRunner *runner, bool advanced, CheckReport *report)
 }
 
 static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
-                       uint64_t wanted, Table *tables, CheckReport *report)
+                       uint64_t wanted, uint64_t deadline, Table *tables, CheckReport *report)
 {
+    const uint64_t end = deadline + FIRST_PASS_MS * 1000000ull;
     Owners *owners;
     CheckContext context = begin_pass(runner, kernel, inputs, &owners);
 
@@ -338,6 +343,13 @@ static void first_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInpu
             snprintf(result->text, sizeof(result->text), "out of memory");
             continue;
         }
+        if (now_ns(CLOCK_MONOTONIC) >= end) {
+            /* What was seen so far is worth more than a worker that is killed over the rest. */
+            result->check = check_table[i]->id;
+            result->reason = MONATT_REASON_BUDGET;
+            snprintf(result->text, sizeof(result->text), "the checks before it took too long");
+            continue;
+        }
         context.tables = tables;
         context.table =
             check_table[i]->table ? check_table_named(&context, check_table[i]->table) : NULL;
@@ -355,7 +367,7 @@ void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks 
     uint64_t deadline = now_ns(CLOCK_MONOTONIC) + deadline_ms * 1000000ull;
     bool advanced;
 
-    first_pass(runner, kernel, inputs, wanted, tables, report);
+    first_pass(runner, kernel, inputs, wanted, deadline, tables, report);
     guest_clocks_mark(clocks);
     advanced = settle(runner, kernel, clocks, inputs, deadline, report);
     fill_report(runner, advanced, report);
@@ -365,7 +377,7 @@ void check_runner_measure(CheckRunner *runner, GuestKernel *kernel, GuestClocks 
 void check_runner_look(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
                        uint64_t wanted, Table *tables, CheckReport *report)
 {
-    first_pass(runner, kernel, inputs, wanted, tables, report);
+    first_pass(runner, kernel, inputs, wanted, now_ns(CLOCK_MONOTONIC), tables, report);
     fill_unsettled(runner, report);
     for (uint32_t i = 0; i < runner->candidate_count && i < CHECK_FINDINGS; i++) {
         report->findings[report->finding_count++] = runner->candidates[i].finding;
@@ -412,7 +424,7 @@ uint64_t check_runner_wanted(uint64_t sub_checks, uint32_t tables)
 void check_runner_pass(CheckRunner *runner, GuestKernel *kernel, const CheckInputs *inputs,
                        uint64_t wanted, CheckReport *report, uint32_t *ret_sightings)
 {
-    first_pass(runner, kernel, inputs, wanted, NULL, report);
+    first_pass(runner, kernel, inputs, wanted, now_ns(CLOCK_MONOTONIC), NULL, report);
     *ret_sightings = runner->candidate_count;
     for (uint32_t i = 0; i < runner->candidate_count && i < CHECK_FINDINGS; i++) {
         report->findings[report->finding_count++] = runner->candidates[i].finding;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include "libmonatt/base/text.h"
 
+#define BEYOND_STEPS 16 /* of the budget, for a sighting that there is no room for */
+
 static void say(char *out, size_t capacity, const char *text)
 {
     monatt_text_printable(text, strlen(text), out, capacity);
@@ -67,6 +69,8 @@ void check_find(CheckContext *context, const CheckFinding *finding)
     CheckSightings *sightings = context->sightings;
     if (sightings->count >= CHECK_SIGHTINGS) {
         sightings->beyond++;
+        /* A flood must not keep the worker from the other checks: its end is a reason. */
+        (void)walk_budget_take(&context->budget, BEYOND_STEPS);
         return;
     }
     CheckFinding *to = &sightings->items[sightings->count++];
