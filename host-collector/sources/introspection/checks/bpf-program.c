@@ -17,6 +17,7 @@
 
 #define LENGTH_MAXIMUM (1u << 20) /* instructions: the verifier looks at a million */
 #define CHUNK 512u
+#define INSTRUCTIONS_A_STEP 16u /* that are hashed for one step of the budget */
 /* include/uapi/linux/bpf.h */
 #define CODE_LOAD_64 0x18u
 #define CODE_CALL 0x85u
@@ -48,6 +49,7 @@ static void hash_call(CheckContext *context, const BpfCheck *check, BpfProgram *
     char name[KALLSYMS_NAME_MAXIMUM] = "";
 
     if (instruction->registers >> 4 != CALL_PROGRAM && check->call_base != 0 &&
+        check_step(context) && /* a program may be nothing but calls */
         guest_kernel_symbol_at(context->kernel, target, name, &offset) && offset == 0) {
         for (size_t i = 0; i < MONATT_ARRAY_SIZE(helpers); i++) {
             if (strcmp(name, helpers[i].function) == 0) {
@@ -97,7 +99,7 @@ void bpf_look_into(CheckContext *context, BpfCheck *check, BpfProgram *program)
     program->has_digest = program->length <= LENGTH_MAXIMUM;
     for (uint32_t done = 0; done < program->length && program->has_digest; done += CHUNK) {
         uint32_t count = program->length - done < CHUNK ? program->length - done : CHUNK;
-        if (!check_step(context) ||
+        if (!walk_budget_take(&context->budget, 1 + count / INSTRUCTIONS_A_STEP) ||
             !address_space_read(&kernel->space,
                                 program->address + check->layout.program_instructions + 8ull * done,
                                 instructions, 8ull * count)) {

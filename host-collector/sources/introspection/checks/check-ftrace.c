@@ -19,6 +19,7 @@
 #define HASH_BITS_MAXIMUM 20u /* FTRACE_HASH_MAX_BITS is 12 */
 #define BUCKETS 64u
 #define TRIES 5
+#define PATCHED_A_STEP 16u /* names that are compared for one step of the budget */
 
 #define MEMBER(field, structure, path) LAYOUT_MEMBER(FtraceLayout, field, structure, path)
 static const LayoutRow rows[] = {
@@ -173,7 +174,8 @@ static bool add_function(CheckContext *context, FtraceCheck *check, uint64_t add
     Owner owner;
 
     (void)entry;
-    if (check->covered_count == FTRACE_COVERED_MAXIMUM) {
+    if (check->covered_count == FTRACE_COVERED_MAXIMUM ||
+        !walk_budget_take(&context->budget, check->patched_count / PATCHED_A_STEP)) {
         return false;
     }
     if ((ops->flags & check->enabled) != 0) {

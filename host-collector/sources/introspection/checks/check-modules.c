@@ -17,6 +17,7 @@
 
 #define SPACE_START 0xffffffff80000000ull /* of modules, with core text before it */
 #define STATE_LIVE 0
+#define MODULES_A_STEP 16 /* that are looked through for one step of the budget */
 #define STATE_GOING 2
 #define VERSION_SIZE 33 /* of srcversion: 24 characters */
 
@@ -88,7 +89,11 @@ static void read_trace(ModuleViews *views)
             address_space_u32(space, page + layout.count, &count) && count > 0 &&
             address_space_u64(space, records + layout.address, &address) &&
             address >= SPACE_START && !in_core(context, address)) {
-            size_t index = module_of(views->list, address);
+            size_t index;
+            if (!walk_budget_take(&context->budget, views->list->count / MODULES_A_STEP)) {
+                return; /* run_check() says so */
+            }
+            index = module_of(views->list, address);
             if (index != SIZE_MAX) {
                 views->views[index] |= MODULE_VIEW_FTRACE;
             } else {
@@ -102,6 +107,8 @@ static void read_trace(ModuleViews *views)
             }
         }
         if (!address_space_u64(space, page + layout.next, &page)) {
+            check_reason(context, MONATT_REASON_TORN,
+                         "the function tracer's records are not readable whole");
             return;
         }
     }

@@ -16,10 +16,10 @@
 #define RECORDS_MAXIMUM 1048576u /* of one page of records; a kernel has some 50,000 */
 #define RECORD_SIZE_MAXIMUM 64u
 
-/* How often address is in the sorted list. */
-static uint32_t occurrences(const uint64_t *list, uint32_t count, uint64_t address)
+/* How many of the sorted list are less than address. */
+static uint32_t less_than(const uint64_t *list, uint32_t count, uint64_t address)
 {
-    uint32_t low = 0, high = count, found = 0;
+    uint32_t low = 0, high = count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -29,10 +29,14 @@ static uint32_t occurrences(const uint64_t *list, uint32_t count, uint64_t addre
             high = middle;
         }
     }
-    while (low + found < count && list[low + found] == address) {
-        found++;
-    }
-    return found;
+    return low;
+}
+
+/* How often address is in the sorted list: a guest may fill it with one address. */
+static uint32_t occurrences(const uint64_t *list, uint32_t count, uint64_t address)
+{
+    uint32_t above = address == UINT64_MAX ? count : less_than(list, count, address + 1);
+    return above - less_than(list, count, address);
 }
 
 static void look_at(CheckContext *context, const FtraceCheck *check, uint64_t address,
@@ -79,6 +83,9 @@ static bool read_page(CheckContext *context, const FtraceCheck *check, uint64_t 
             }
             memcpy(&address, chunk + (size_t)i * layout->record_size + layout->record_address,
                    sizeof(address));
+            if (!check_step(context)) {
+                return false;
+            }
             look_at(context, check, address, flags);
             (*traced)++;
         }

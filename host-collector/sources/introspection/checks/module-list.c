@@ -17,6 +17,7 @@
 
 #define TRIES 5            /* properties 8, torn reads */
 #define FIRST_CAPACITY 128 /* modules; doubled when there are more */
+#define MODULES_A_STEP 32  /* that are looked through for one step of the budget */
 #define USED_BASE 1 /* MODULE_REF_BASE: what a module's count stands at when nobody uses it */
 #define KERNEL_HALF 0xffff800000000000ull
 
@@ -229,9 +230,13 @@ static bool add(ModuleList *list, const Module *module)
 
 bool module_list_seen(CheckContext *context, ModuleList *list, uint64_t address, uint32_t view)
 {
-    Module *known = module_list_find(list, address);
+    Module *known;
     Module module;
 
+    if (!walk_budget_take(&context->budget, list->count / MODULES_A_STEP)) {
+        return false; /* so the walk of whoever calls is over too */
+    }
+    known = module_list_find(list, address);
     if (known) {
         known->views |= view;
         return true;

@@ -14,6 +14,7 @@
 
 #define CARVE_AREAS 64    /* searched in one pass */
 #define CARVE_PAGES 4096u /* of them, in one pass */
+#define RANGES_A_STEP 64  /* that are looked through for one step of the budget */
 #define WORD 8u
 
 static bool overlaps(uint64_t start, uint64_t end, const VmapArea *area)
@@ -102,6 +103,12 @@ void owner_carve_modules(CheckContext *context, Owners *owners)
         kset = 0;
     }
     for (size_t i = 0; i < owners->areas.count && areas < CARVE_AREAS; i++) {
+        if (!walk_budget_take(&context->budget,
+                              (owners->count + owners->modules.count * MODULE_MEMORIES) /
+                                  RANGES_A_STEP)) {
+            owner_map_lacks(owners, "too many pieces of code to look for hidden modules");
+            return;
+        }
         if (!is_owned(owners, &owners->areas.items[i])) {
             areas++;
             search(context, owners, &owners->areas.items[i], kset, &pages);

@@ -10,6 +10,7 @@
 #include "host-collector/sources/introspection/checks/vmap-areas.h"
 
 #define OWNER_RANGES_MAXIMUM 65536
+#define OWNER_BLOCK 256                           /* ranges that a search passes over at once */
 #define OWNER_RANGE_MAXIMUM (1ull << 30)          /* bytes of one; more is no code */
 #define OWNER_PACK_MAXIMUM (64u << 20)            /* 2 MiB for each NUMA node */
 #define OWNER_MODULES_START 0xffffffff80000000ull /* with KASLR off too */
@@ -19,6 +20,7 @@ typedef struct OwnerRange {
     uint64_t start;
     uint64_t end;
     uint64_t reach; /* the greatest end of this and all ranges before it */
+    uint64_t block; /* as reach, of those in its block of OWNER_BLOCK */
     Owner owner;
     uint8_t *chunks; /* owned; a pack of BPF programs: one bit a chunk that is in use */
 } OwnerRange;

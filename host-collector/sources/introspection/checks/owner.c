@@ -76,13 +76,16 @@ static int compare(const void *a, const void *b)
 
 static void sort(Owners *owners)
 {
-    uint64_t reach = 0;
+    uint64_t reach = 0, block = 0;
     if (owners->count > 0) {
         qsort(owners->ranges, owners->count, sizeof(owners->ranges[0]), compare);
     }
     for (size_t i = 0; i < owners->count; i++) {
-        reach = owners->ranges[i].end > reach ? owners->ranges[i].end : reach;
+        uint64_t end = owners->ranges[i].end;
+        reach = end > reach ? end : reach;
+        block = i % OWNER_BLOCK == 0 || end > block ? end : block;
         owners->ranges[i].reach = reach;
+        owners->ranges[i].block = block;
     }
 }
 
@@ -183,7 +186,7 @@ static size_t ranges_before(const Owners *owners, uint64_t address)
 /* The range that begins last and holds a byte of address to end (exclusive); NULL: none does. */
 static const OwnerRange *range_in(const Owners *owners, uint64_t address, uint64_t end)
 {
-    for (size_t i = ranges_before(owners, end); i > 0; i--) {
+    for (size_t i = ranges_before(owners, end); i > 0;) {
         const OwnerRange *range = &owners->ranges[i - 1];
         if (range->reach <= address) {
             return NULL;
@@ -191,6 +194,8 @@ static const OwnerRange *range_in(const Owners *owners, uint64_t address, uint64
         if (range->end > address) {
             return range;
         }
+        /* A guest may hang a large range before all others, and ask for its last byte often. */
+        i = range->block <= address ? (i - 1) / OWNER_BLOCK * OWNER_BLOCK : i - 1;
     }
     return NULL;
 }

@@ -196,6 +196,10 @@ static void read_netlink_chain(CheckContext *context, SocketCheck *check, uint64
         if (!check_step(context)) {
             return;
         }
+        if (i == NETLINK_CHAIN) { /* in a circle: a guest would have the whole budget for it */
+            unread(context, check, MONATT_REASON_BUDGET, SOCKET_TABLE_NETLINK);
+            return;
+        }
         if (!address_space_read(&context->kernel->space, sock + check->layout.family, &family,
                                 sizeof(family)) ||
             family != FAMILY_NETLINK || !address_space_u64(&context->kernel->space, node, &node)) {
