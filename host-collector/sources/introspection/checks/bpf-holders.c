@@ -16,6 +16,7 @@
 #define DESCRIPTORS_MAXIMUM 65536u /* of one process */
 #define DESCRIPTORS_ALL 262144u    /* of a pass */
 #define CHUNK 64u
+#define MAPS_A_STEP 256u /* that are looked through for one step of the budget */
 
 typedef struct HolderLayout {
     uint32_t task_files, files_table, table_maximum, table_array, file_operations, file_data;
@@ -77,6 +78,9 @@ static void look_at_file(Holders *holders, uint64_t file, const HolderTask *task
     }
     snprintf(place, sizeof(place), "descriptor of pid %u %s", task->pid, task->name);
     if (operations == holders->map_files) {
+        if (!walk_budget_take(&holders->context->budget, holders->check->map_count / MAPS_A_STEP)) {
+            return;
+        }
         hold_map(holders->check, data, task);
         if (holders->check->maps_whole && !bpf_has_map(holders->check, data)) {
             bpf_hidden_object(holders->context, "map", data, place);
@@ -117,7 +121,12 @@ static void look_at_task(Holders *holders, uint64_t address)
     monatt_text_printable(bytes, strnlen(bytes, sizeof(bytes)), task.name, sizeof(task.name));
     for (uint32_t done = 0; done < count && done < DESCRIPTORS_MAXIMUM; done += CHUNK) {
         uint32_t size = count - done < CHUNK ? count - done : CHUNK;
-        if (holders->looked_at++ > DESCRIPTORS_ALL / CHUNK || !check_step(holders->context) ||
+        if (holders->looked_at++ > DESCRIPTORS_ALL / CHUNK) {
+            check_reason(holders->context, MONATT_REASON_BUDGET,
+                         "processes have room for more than %u open files", DESCRIPTORS_ALL);
+            return;
+        }
+        if (!check_step(holders->context) ||
             !address_space_read(space, array + 8ull * done, chunk, 8ull * size)) {
             return;
         }

@@ -317,6 +317,12 @@ static void read_kprobes(Places *places)
             while (guest_list_next(&group, &sibling)) {
                 read_kprobe(places, sibling - layout->kprobe_siblings);
             }
+            if (group.reason != MONATT_REASON_NONE) {
+                check_reason(places->context, group.reason, "the kprobes are not readable whole");
+            }
+        }
+        if (walk.reason != MONATT_REASON_NONE) {
+            check_reason(places->context, walk.reason, "the kprobes are not readable whole");
         }
     }
 }
@@ -408,12 +414,18 @@ static void read_groups(Places *places)
             !address_space_u64(places->space, at + layout->css_children, &next)) {
             break;
         }
+        if (next != at + layout->css_children && depth == MONATT_ARRAY_SIZE(parents)) {
+            check_reason(places->context, MONATT_REASON_BUDGET,
+                         "control groups lie more than %u deep", depth);
+        }
         if (next != at + layout->css_children && depth < MONATT_ARRAY_SIZE(parents)) {
             parents[depth++] = at;
             at = next - layout->css_sibling;
         } else {
             while (depth > 0) {
                 if (!address_space_u64(places->space, at + layout->css_sibling, &next)) {
+                    check_reason(places->context, MONATT_REASON_TORN,
+                                 "the control groups are not readable whole");
                     return;
                 }
                 if (next != parents[depth - 1] + layout->css_children) {
@@ -467,7 +479,7 @@ static void read_device(Places *places, uint64_t device, uint32_t namespace)
             continue;
         }
         snprintf(place, sizeof(place), "tcx %s %s net:[%u]", directions[d], name, namespace);
-        for (uint64_t i = 0; i < ARRAY_MAXIMUM; i++) {
+        for (uint64_t i = 0; i < ARRAY_MAXIMUM && check_step(places->context); i++) {
             if (!address_space_u64(places->space, entry + layout->mprog_items + 8 * i, &program) ||
                 program == 0) {
                 break;
@@ -505,6 +517,10 @@ static void read_network(Places *places)
                          namespace->address + layout->net_devices);
         while (guest_list_next(&walk, &node)) {
             read_device(places, node - layout->device_list, namespace->number);
+        }
+        if (walk.reason != MONATT_REASON_NONE) {
+            check_reason(places->context, walk.reason,
+                         "the devices of net:[%u] are not readable whole", namespace->number);
         }
     }
 }

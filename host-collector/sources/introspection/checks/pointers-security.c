@@ -44,9 +44,14 @@ static void read_lists(CheckContext *context, PointersCheck *check, uint64_t hea
 
         snprintf(place, sizeof(place), "list %u", i);
         guest_list_begin(&walk, context, GUEST_LIST_CHAIN, heads + 8ull * i);
-        for (uint32_t k = 0; k < HOOKS && guest_list_next(&walk, &node); k++) {
+        uint32_t k = 0;
+        for (; k < HOOKS && guest_list_next(&walk, &node); k++) {
             judge_hook(context, check, node - list, function, place, &target);
             count++;
+        }
+        if (k == HOOKS) {
+            check_reason(context, MONATT_REASON_BUDGET, "more than %u security hooks in list %u",
+                         HOOKS, i);
         }
         if (walk.reason != MONATT_REASON_NONE) {
             check_reason(context, walk.reason, "security hooks %u are not readable whole", i);
