@@ -190,26 +190,29 @@ static void judge_callee(TextWork *work, uint64_t address, uint64_t function)
     }
 }
 
-/* Which legal value a call site has; false: none. */
+/* Which legal value a call site has; false: none.  A tail call stays one and a call stays a call:
+ * a return in place of a call would leave out what the caller does behind it. */
 static bool call_fits(const TextWork *work, uint64_t address, const uint8_t *built,
                       const uint8_t *now, size_t size, uint64_t function, uint8_t *ret_choice)
 {
+    bool call = size == 5 && built[0] == CALL, tail = size == 5 && built[0] == JUMP;
+
     if (memcmp(now, built, size) == 0) {
         *ret_choice = CHOICE_BUILT;
-    } else if (size == 5 && (now[0] == CALL || now[0] == JUMP) &&
+    } else if ((call || tail) && now[0] == built[0] &&
                text_is_entry(work, text_target(address, now, 1), function)) {
         *ret_choice = CHOICE_DIRECT;
     } else if (size == 6 && now[0] == 0x0f && now[1] == built[1] &&
                text_is_entry(work, text_target(address, now, 2), function)) {
         *ret_choice = CHOICE_DIRECT;
-    } else if (size == 5 && text_is_nop(now, 5) && function == 0) {
+    } else if (call && text_is_nop(now, 5) && function == 0) {
         *ret_choice = CHOICE_NOP;
-    } else if (size == 5 && memcmp(now, RETURN0, 5) == 0 && function == work->inputs.return0) {
+    } else if (call && memcmp(now, RETURN0, 5) == 0 && function == work->inputs.return0) {
         *ret_choice = CHOICE_RETURN0;
-    } else if (size == 5 && memcmp(now, TRAP, 5) == 0 && function != 0 &&
+    } else if (call && memcmp(now, TRAP, 5) == 0 && function != 0 &&
                function == work->inputs.warn_trap) {
         *ret_choice = CHOICE_TRAP;
-    } else if (size == 5 && function == 0 && is_return(work, address, now)) {
+    } else if (tail && function == 0 && is_return(work, address, now)) {
         *ret_choice = CHOICE_RETURN;
     } else {
         return false;
