@@ -188,7 +188,7 @@ static bool is_its_thunk(const TextWork *work, uint64_t target, int reg)
 static bool is_conditional(const uint8_t *built, const uint8_t *found, size_t size, int reg,
                            bool fence)
 {
-    return found[0] == (uint8_t)((built[1] - 0x10) ^ 1) &&
+    return found[0] == (uint8_t)((built[1] - 0x10) ^ 1) && found[1] == size - 2 &&
            is_plain(found + 2, size - 2, false, reg, fence);
 }
 
