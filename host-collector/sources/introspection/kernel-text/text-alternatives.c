@@ -77,8 +77,9 @@ static bool shortened(const Match *match, size_t i)
            text_is_filler(match->found + i + 2, 3);
 }
 
-/* A run of one-byte NOPs around byte i that was written anew: where it ends; 0: it is none. */
-static size_t other_nops(const Match *match, size_t i)
+/* A run of one-byte NOPs around byte i that was written anew: where it ends; 0: it is none.  One
+ * that the code ends in goes on in the rest, which is filled with NOPs before they are written. */
+static size_t other_nops(const Match *match, size_t i, size_t rest)
 {
     size_t begin = i, end = i;
 
@@ -87,6 +88,9 @@ static size_t other_nops(const Match *match, size_t i)
     }
     while (end < match->size && match->code[end] == NOP) {
         end++;
+    }
+    if (end == match->size && end > begin) {
+        end += rest;
     }
     for (size_t at = begin; at <= i && end > begin; at++) {
         if (text_is_filler(match->found + at, end - at)) {
@@ -130,7 +134,9 @@ static size_t patched_branch(const Match *match, size_t i)
 /* Whether found is code, moved; rest: bytes behind it, which must be filler. */
 static bool fits(const Match *match, size_t rest)
 {
-    for (size_t i = 0; i < match->size;) {
+    size_t i = 0;
+
+    while (i < match->size) {
         size_t next = 0;
 
         if (match->found[i] == match->code[i]) {
@@ -142,13 +148,13 @@ static bool fits(const Match *match, size_t rest)
         next = patched_branch(match, i);
         next = next ? next : moved_displacement(match, i);
         next = next ? next : shortened(match, i) ? i + 5 : 0;
-        next = next ? next : other_nops(match, i);
+        next = next ? next : other_nops(match, i, rest);
         if (next <= i) {
             return false;
         }
         i = next;
     }
-    return text_is_filler(match->found + match->size, rest);
+    return i > match->size || text_is_filler(match->found + match->size, rest);
 }
 
 /* call *pv_ops+x(%rip) that became a direct call of what stands there, or nothing. */
