@@ -74,6 +74,7 @@ void one_check_run(OneCheck *one, const Check *check, GuestKernel *kernel)
                             .tasks = tasks,
                             .kernel = kernel,
                             .inputs = &one->inputs,
+                            .reference = one->reference,
                             .owners = &owners,
                             .budget = {.steps = CHECK_STEPS},
                             .state = &one->state,

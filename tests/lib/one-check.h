@@ -16,6 +16,7 @@ typedef struct OneCheck {
     CheckSightings sightings;
     Table table; /* of the last pass */
     CheckInputs inputs;
+    CheckReference *reference; /* the measured kernel, laid out by the test; NULL: none */
 } OneCheck;
 
 /* Core text is the invented kernel's; the rest is given here. */
