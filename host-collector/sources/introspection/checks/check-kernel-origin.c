@@ -149,6 +149,54 @@ static void compare_text(CheckContext *context, const KernelImage *image)
     }
 }
 
+static bool same_symbols(const Kallsyms *built, const Kallsyms *now)
+{
+    if (built->count != now->count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < built->count; i++) {
+        if (built->entries[i].address != now->entries[i].address ||
+            strcmp(built->text + built->entries[i].text, now->text + now->entries[i].text) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_types(const KernelImage *image, const Btf *now)
+{
+    const uint8_t *built;
+    uint64_t begin, end;
+
+    if (now->count == 0 || !kernel_image_symbol(image, "__start_BTF", &begin) ||
+        !kernel_image_symbol(image, "__stop_BTF", &end)) {
+        return true; /* checks say that there are none, or the operator gave them */
+    }
+    built = kernel_image_at(image, begin, now->size);
+    return built && end - begin == now->size && memcmp(built, now->bytes, now->size) == 0;
+}
+
+/* All checks find their way by these, which were copied when the kernel was found: what they were
+ * then, not what lies in guest memory now. */
+static void compare_tables(CheckContext *context, const KernelImage *image)
+{
+    CheckReference *reference = context->reference;
+
+    if (!reference->compared) {
+        reference->compared = true;
+        reference->other_symbols = !same_symbols(&image->symbols, &context->kernel->table);
+        reference->other_types = !same_types(image, &context->kernel->types);
+    }
+    if (reference->other_symbols) {
+        check_found(context, CHECK_COMPROMISED, 0, "symbols", "the measured kernel's", "others", "",
+                    "the guest had other symbols than the measured kernel's when they were read");
+    }
+    if (reference->other_types) {
+        check_found(context, CHECK_COMPROMISED, 0, "types", "the measured kernel's", "others", "",
+                    "the guest had other types than the measured kernel's when they were read");
+    }
+}
+
 /* By the guest's word, and only to choose between two pages that must both be the kernel's. */
 static bool has_pti(GuestKernel *kernel)
 {
@@ -241,6 +289,7 @@ static void run(CheckContext *context)
         compare_notes(context, image);
         compare_banner(context, image);
         compare_text(context, image);
+        compare_tables(context, image);
     } else if (context->reference && context->reference->other) {
         check_found(context, CHECK_COMPROMISED, 0, "kernel", "the measured kernel",
                     context->kernel->release, "", "another kernel runs: %.180s", why);

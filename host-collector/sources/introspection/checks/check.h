@@ -45,6 +45,8 @@ typedef struct CheckReference {
     bool other;                /* the guest runs another kernel than the measured one */
     char why[CHECK_TEXT_SIZE]; /* it could not be laid out */
     KernelImage image;
+    bool compared; /* the guest's symbols and types, as they were read, with the image's */
+    bool other_symbols, other_types;
 } CheckReference;
 
 typedef struct Check Check;
