@@ -388,6 +388,19 @@ static void test_filter(void)
     g_assert_cmpuint(one.sightings.items[0].severity, ==, CHECK_DEGRADED);
     g_assert_cmpuint(one.sightings.items[0].pid, ==, PID);
     tear_down();
+    /* udev and its readers filter what the kernel tells of devices: a raw socket of netlink. */
+    set_up();
+    sock = make_socket(NETLINK, 3, 15, 0, 0);
+    in_netlink(sock);
+    filter = invented_allocate(&invented, 0x20);
+    program = invented_allocate(&invented, 0x40);
+    invented_u64(&invented, sock + 0x88, filter);
+    invented_u64(&invented, filter + 0x8, program);
+    invented_u64(&invented, program + 0x10, filter);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    g_assert_cmpuint(one_check_counter(&one, "held"), ==, 1);
+    tear_down();
 }
 
 static void test_hidden_namespace(void)

@@ -78,6 +78,14 @@ static void found(CheckContext *context, CheckSeverity severity, const SocketFac
     check_find(context, &finding);
 }
 
+/* Netlink's are of type raw too, and every program that hears of devices filters them. */
+static bool takes_packets(const SocketFacts *facts)
+{
+    return facts->family == FAMILY_PACKET ||
+           (facts->type == TYPE_RAW &&
+            (facts->family == FAMILY_INET || facts->family == FAMILY_INET6));
+}
+
 /* Takes packets past every rule, for a program that is not known to need that. */
 static void judge_filter(CheckContext *context, const SocketCheck *check, const SocketFacts *facts,
                          const SocketNames *names, const GuestTask *holder)
@@ -86,8 +94,7 @@ static void judge_filter(CheckContext *context, const SocketCheck *check, const 
     bool deleted = false;
     Process process;
 
-    if (!(facts->family == FAMILY_PACKET || facts->type == TYPE_RAW) ||
-        !sockets_has_classic_filter(context, check, facts->sock)) {
+    if (!takes_packets(facts) || !sockets_has_classic_filter(context, check, facts->sock)) {
         return;
     }
     process_read(context->kernel, &check->processes, holder->address, &process);
@@ -164,7 +171,7 @@ static void put_row(CheckContext *context, const SocketCheck *check, const Socke
 static bool needs_names(const CheckContext *context, const TaskScan *scan, const SocketFacts *facts,
                         const GuestTask *holder)
 {
-    return context->table || facts->family == FAMILY_PACKET || facts->type == TYPE_RAW ||
+    return context->table || takes_packets(facts) ||
            (holder && check_task_hidden(context, scan, holder));
 }
 
