@@ -158,8 +158,8 @@ def check_control(tap, service):
     vm = service.attach()
     first = vm.registers()
     cases = [
-        ("no type 0", 0, b"", FORMAT), ("no type 16 yet", 16, b"", FORMAT),
-        ("no type 20", 20, b"", FORMAT), ("no ATTACH here", ATTACH, request(), FORMAT),
+        ("no type 0", 0, b"", FORMAT), ("no type 21", 21, b"", FORMAT),
+        ("no type 32", 32, b"", FORMAT), ("no ATTACH here", ATTACH, request(), FORMAT),
         ("an event", 14, bytes(10), FORMAT), ("an answer", 0x8002, b"", FORMAT),
         ("status with a byte", STATUS, b"x", FORMAT), ("subscribe with a byte", SUBSCRIBE, b"x", FORMAT),
         ("extend of nothing", EXTEND, b"", FORMAT), ("extend without record", EXTEND, b"\x11", LIMIT),

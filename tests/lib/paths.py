@@ -3,6 +3,8 @@
 
 MONATT_BUILD_DIR and MONATT_SOURCE_DIR come from meson; without them: build/ beside the sources.
 """
+import functools
+import json
 import os
 import shutil
 
@@ -28,6 +30,17 @@ MONATT = build("verifier", "monatt")
 PLUGIN = build("qemu-plugin", "libmonatt-plugin.so")
 MUTATE = build("tests", "mutators", "monatt-mutate")
 QEMU = "qemu-system-x86_64"
+
+
+@functools.lru_cache(maxsize=None)
+def sanitized():
+    """Whether the programs are built with sanitizers, and so some times slower."""
+    try:
+        with open(build("meson-info", "intro-buildoptions.json"), encoding="utf-8") as file:
+            options = {option["name"]: option["value"] for option in json.load(file)}
+    except OSError:
+        return False
+    return options.get("b_sanitize", "none") not in ("none", [], "")
 
 
 def missing(*names):
