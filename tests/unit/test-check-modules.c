@@ -301,6 +301,36 @@ static void test_owners(void)
     end(&check_modules);
 }
 
+/* A live module whose code is not where it was: what was there stays known, and is compared when it
+ * comes back. */
+static void test_text_away(void)
+{
+    uint64_t *entry, was;
+
+    begin();
+    none(&check_module_text);
+    entry = invented_modules_entry(&made, MODULE_SECOND + 0x1000); /* its constants */
+    was = *entry;
+    *entry = 0;
+    invented_pass_run(&pass, &check_module_text, &made);
+    g_assert_cmpuint(pass.result.reason, ==, MONATT_REASON_TORN);
+    g_assert_nonnull(strstr(pass.result.text, "second"));
+    *entry = was;
+    invented_modules_at(&made, MODULE_SECOND)[0x200] ^= 0xff;
+    one(&check_module_text, "module 'second' text+0x200");
+    *invented_modules_entry(&made, MODULE_SECOND) |= PAGE_WRITE;
+    invented_pass_run(&pass, &check_module_text, &made);
+    g_assert_cmpuint(pass.result.reason, ==, MONATT_REASON_TORN);
+    *invented_modules_entry(&made, MODULE_SECOND) &= ~PAGE_WRITE;
+    one(&check_module_text, "module 'second' text+0x200");
+    *invented_modules_entry(&made, MODULE_SECOND) |= PAGE_NO_EXECUTE;
+    invented_pass_run(&pass, &check_module_text, &made);
+    g_assert_cmpuint(pass.result.reason, ==, MONATT_REASON_TORN);
+    invented_modules_put(&made, MODULE_SECOND + MODULE_STRUCT + MODULE_STATE, GOING_STATE);
+    none(&check_module_text);
+    end(&check_module_text);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -311,6 +341,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/lies", test_lies);
     g_test_add_func("/modules/tree-only", test_tree_only);
     g_test_add_func("/modules/text", test_text);
+    g_test_add_func("/modules/text-away", test_text_away);
     g_test_add_func("/modules/owners-missing", test_owners_missing);
     g_test_add_func("/executable-pages/orphan", test_orphan);
     g_test_add_func("/executable-pages/writable", test_writable);

@@ -14,6 +14,7 @@
 
 #define TEXT_MAXIMUM (64u << 20) /* bytes of all modules that are kept */
 #define PARTS 2
+#define STATE_LIVE 0      /* enum module_state */
 #define PLACES_MAXIMUM 32 /* findings of one module in a pass */
 
 typedef struct Known {
@@ -192,6 +193,38 @@ static void compare(Look *look, const Known *known)
     }
 }
 
+/* Its place among the known; state->count: it is none. */
+static size_t find_known(const TextState *state, const Module *module)
+{
+    size_t i = 0;
+    while (i < state->count && (state->known[i].address != module->address ||
+                                strcmp(state->known[i].name, module->name) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+/* Its code was there and is not, or may be written again: that is no news of a module that is being
+ * unloaded, whose state is read now and lies in the memory that goes.  What is known of it stays,
+ * it may come back. */
+static void say_away(Look *look, const Module *module)
+{
+    CheckContext *context = look->context;
+    uint64_t at = module->address + owners_modules(context->owners)->layout.state;
+    size_t i = find_known(look->state, module);
+    uint32_t state;
+
+    if (i == look->state->count) {
+        return;
+    }
+    look->state->known[i].seen = true;
+    if (module->state == STATE_LIVE && address_space_u32(&context->kernel->space, at, &state) &&
+        state == STATE_LIVE) {
+        check_reason(context, MONATT_REASON_TORN, "code of module '%.56s' is not there as it was",
+                     module->name);
+    }
+}
+
 static void look_at(Look *look, const Module *module)
 {
     TextState *state = look->state;
@@ -199,12 +232,8 @@ static void look_at(Look *look, const Module *module)
                                  whole_pages(&module->ranges[MODULE_RODATA])};
     size_t size = (size_t)(ranges[0].size + ranges[1].size);
     uint64_t use = module_sites_use(&look->sites, look->context, module->address);
-    size_t i = 0;
+    size_t i = find_known(state, module);
 
-    while (i < state->count && (state->known[i].address != module->address ||
-                                strcmp(state->known[i].name, module->name) != 0)) {
-        i++;
-    }
     if (i < state->count && (state->known[i].use != use ||
                              memcmp(state->known[i].ranges, ranges, sizeof(ranges)) != 0)) {
         forget(state, i);
@@ -217,7 +246,8 @@ static void look_at(Look *look, const Module *module)
         return;
     }
     if (!read_now(look, ranges, size)) {
-        return; /* it is being loaded or unloaded: not mapped any more, or not yet */
+        say_away(look, module);
+        return;
     }
     if (i == state->count) {
         learn(look, module, use, ranges, size);
@@ -254,12 +284,16 @@ static void run(CheckContext *context)
     for (size_t i = 0; i < modules->count; i++) {
         const Module *module = &modules->items[i];
         PageLeaf leaf;
+        if (module->ranges[MODULE_TEXT].size == 0 || !check_step(context)) {
+            continue;
+        }
         /* Its text is written until it may run, whatever its state says. */
-        if (module->ranges[MODULE_TEXT].size > 0 && check_step(context) &&
-            page_walk_leaf(&context->kernel->space, module->ranges[MODULE_TEXT].start, &leaf) &&
+        if (page_walk_leaf(&context->kernel->space, module->ranges[MODULE_TEXT].start, &leaf) &&
             leaf.executable && !leaf.writable) {
             look_at(&look, module);
             count++;
+        } else {
+            say_away(&look, module);
         }
     }
     for (size_t i = look.state->count; i-- > 0 && modules->missing[0] == '\0';) {
