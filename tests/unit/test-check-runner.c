@@ -125,6 +125,18 @@ static void changes(CheckContext *context, guint run)
 {
     find(context, 0x1000 + run, "a race");
 }
+/* A place where there is always something, and never the same. */
+static void flips(CheckContext *context, guint run)
+{
+    find(context, 0x1000, "a module being freed");
+    check_generation(context, run + 1);
+}
+/* The same, until it stays. */
+static void flips_and_lasts(CheckContext *context, guint run)
+{
+    find(context, 0x1000, "evil");
+    check_generation(context, run < 4 ? run + 1 : 100);
+}
 static void twice_blind(CheckContext *context, guint run)
 {
     if (run == 1 || run == 2) {
@@ -215,6 +227,21 @@ static void test_race(void)
     measure(changes, nothing, DEADLINE_MS);
     g_assert_cmpuint(report.finding_count, ==, 0);
     g_assert_cmpuint(report.results[0].unsettled, ==, 0);
+}
+
+/* Neither a finding nor nothing: who changes what he left between two looks is not healthy. */
+static void test_generations(void)
+{
+    measure(flips, nothing, 1000);
+    g_assert_cmpuint(report.finding_count, ==, 0);
+    g_assert_cmpuint(report.results[0].unsettled, ==, 1);
+    g_assert_cmpuint(report.results[0].reason, ==, MONATT_REASON_BUDGET);
+    g_assert_cmpuint(report.results[1].reason, ==, MONATT_REASON_NONE);
+    measure(flips_and_lasts, nothing, DEADLINE_MS);
+    g_assert_cmpuint(report.finding_count, ==, 1);
+    g_assert_cmpuint(report.findings[0].sightings, ==, CHECK_RUNNER_SCANS);
+    g_assert_cmpuint(report.results[0].unsettled, ==, 0);
+    g_assert_cmpuint(runs[0], >=, 4 + CHECK_RUNNER_SCANS);
 }
 
 static void test_stalled(void)
@@ -320,6 +347,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check-runner/flood", test_flood);
     g_test_add_func("/check-runner/persists", test_persists);
     g_test_add_func("/check-runner/race", test_race);
+    g_test_add_func("/check-runner/generations", test_generations);
     g_test_add_func("/check-runner/stalled", test_stalled);
     g_test_add_func("/check-runner/no-time", test_no_time);
     g_test_add_func("/check-runner/incomplete-keeps", test_incomplete_keeps);

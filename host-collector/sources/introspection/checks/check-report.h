@@ -54,6 +54,7 @@ typedef struct CheckSightings {
     uint32_t count;
     uint32_t beyond; /* did not fit */
     CheckFinding items[CHECK_SIGHTINGS];
+    uint64_t generations[CHECK_SIGHTINGS]; /* check_generation() */
 } CheckSightings;
 
 typedef struct CheckReport {

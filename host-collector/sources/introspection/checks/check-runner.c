@@ -22,6 +22,7 @@
 
 typedef struct Candidate {
     CheckFinding finding; /* as seen last */
+    uint64_t generation;  /* as seen last: all its sightings are of this one */
     bool seen;            /* in the run at hand */
 } Candidate;
 
@@ -159,6 +160,7 @@ static void collect(CheckRunner *runner, size_t index)
         runner->slots[slot] = (uint16_t)runner->candidate_count;
         candidate->finding = runner->sightings.items[i];
         candidate->finding.sightings = 1;
+        candidate->generation = runner->sightings.generations[i];
     }
 }
 
@@ -174,6 +176,11 @@ static void follow(CheckRunner *runner, uint16_t check, bool whole, bool counts)
         Candidate *candidate = find_candidate(runner, &runner->sightings.items[i]);
         if (candidate && !candidate->seen) {
             uint32_t sightings = candidate->finding.sightings + (counts ? 1 : 0);
+            if (candidate->generation != runner->sightings.generations[i] &&
+                candidate->finding.sightings < CHECK_RUNNER_SCANS) {
+                sightings = counts ? 1 : 0; /* something else, in the same place */
+            }
+            candidate->generation = runner->sightings.generations[i];
             candidate->finding = runner->sightings.items[i];
             candidate->finding.sightings = sightings;
             candidate->seen = true;

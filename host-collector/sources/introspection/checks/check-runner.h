@@ -4,8 +4,8 @@
  *
  * A live guest is never a snapshot (properties 2): what a check sees once is a candidate.  It is a
  * finding when it was seen in CHECK_RUNNER_SCANS runs at least CHECK_RUNNER_GAP_MS apart, with
- * progress of the guest's vCPUs between them.  Must never forget a candidate because a later run
- * could not read all it wanted.
+ * progress of the guest's vCPUs between them, each time of the same generation (check.h).  Must
+ * never forget a candidate because a later run could not read all it wanted.
  */
 #ifndef MONATT_INTROSPECTION_CHECK_RUNNER_H
 #define MONATT_INTROSPECTION_CHECK_RUNNER_H

@@ -73,6 +73,7 @@ void check_find(CheckContext *context, const CheckFinding *finding)
         (void)walk_budget_take(&context->budget, BEYOND_STEPS);
         return;
     }
+    sightings->generations[sightings->count] = 0;
     CheckFinding *to = &sightings->items[sightings->count++];
     memset(to, 0, sizeof(*to));
     to->check = context->check->id;
@@ -101,6 +102,14 @@ void check_found(CheckContext *context, CheckSeverity severity, uint64_t address
     say_format(finding.text, sizeof(finding.text), format, arguments);
     va_end(arguments);
     check_find(context, &finding);
+}
+
+void check_generation(CheckContext *context, uint64_t generation)
+{
+    CheckSightings *sightings = context->sightings;
+    if (sightings->count > 0 && sightings->beyond == 0) { /* else it was not kept */
+        sightings->generations[sightings->count - 1] = generation;
+    }
 }
 
 void check_name_address(CheckContext *context, uint64_t address, char ret[CHECK_OBJECT_SIZE])

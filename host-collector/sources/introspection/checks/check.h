@@ -102,6 +102,10 @@ void check_find(CheckContext *context, const CheckFinding *finding);
 void check_found(CheckContext *context, CheckSeverity severity, uint64_t address,
                  const char *object, const char *expected, const char *observed, const char *owner,
                  const char *format, ...) __attribute__((format(printf, 8, 9)));
+/* Which thing at this place the last finding is: where a healthy kernel makes and frees the like of
+ * it all the time, sightings of two generations are not of one thing that lasts.  A place where it
+ * never stays the same stays open, and the verdict is unknown.  0 where this is not said. */
+void check_generation(CheckContext *context, uint64_t generation);
 /* "do_syscall_64+0x2c", "[name]+0x10" (a module's) or the bare number. */
 void check_name_address(CheckContext *context, uint64_t address, char ret[CHECK_OBJECT_SIZE]);
 /* "[name]" of a module, else the kind and the name. */
