@@ -32,6 +32,7 @@ static const InventedRow rows[] = {
     {"latch_tree_node", NULL, 0x30, NULL},
     {NULL, "node", 0x0, "u64[6]"},
     {"latch_tree_root", NULL, 0x18, NULL},
+    {NULL, "seq", 0x0, "u32"},
     {NULL, "tree", 0x8, "u64[2]"},
     {"module_layout", NULL, 0x60, NULL},
     {NULL, "base", 0x0, NULL},

@@ -136,6 +136,51 @@ static void test_orphan(void)
     end(&check_executable_pages);
 }
 
+/* Another generation with each load and unload between two looks or during one, and with another
+ * frame; the same while nothing changes. */
+static void test_generations(void)
+{
+    uint64_t first, sequence;
+
+    begin();
+    sequence = made.tree - 8;
+    invented_modules_leave_list(&made);
+    invented_modules_leave_kset(&made);
+    one(&check_modules, "module 'second'");
+    /* In the tree: at no time of its end it is there and not in the list. */
+    g_assert_cmpuint(pass.sightings.generations[0], ==, 0);
+    invented_modules_put(&made, sequence, 6);
+    one(&check_modules, "module 'second'");
+    g_assert_cmpuint(pass.sightings.generations[0], ==, 0);
+    invented_modules_leave_tree(&made);
+    one(&check_modules, "module 'second'");
+    first = pass.sightings.generations[0];
+    one(&check_modules, "module 'second'");
+    g_assert_cmpuint(pass.sightings.generations[0], ==, first);
+    invented_modules_put(&made, sequence, 8);
+    one(&check_modules, "module 'second'");
+    g_assert_cmpuint(pass.sightings.generations[0], !=, first);
+    end(&check_modules);
+
+    begin();
+    memset(invented_modules_at(&made, FREE_PAGE), 0x55, 2 * GUEST_PAGE_SIZE);
+    invented_modules_map(&made, FREE_PAGE, made.space + 0x20000, 0);
+    one(&check_executable_pages, "page 0xffffffffc0020000");
+    first = pass.sightings.generations[0];
+    /* What it holds may change: code that counts its calls is one and the same. */
+    invented_modules_at(&made, FREE_PAGE)[0] = 0x56;
+    one(&check_executable_pages, "page 0xffffffffc0020000");
+    g_assert_cmpuint(pass.sightings.generations[0], ==, first);
+    invented_modules_put(&made, sequence, 10);
+    one(&check_executable_pages, "page 0xffffffffc0020000");
+    g_assert_cmpuint(pass.sightings.generations[0], !=, first);
+    first = pass.sightings.generations[0];
+    invented_modules_map(&made, FREE_PAGE, made.space + 0x21000, 0);
+    one(&check_executable_pages, "page 0xffffffffc0020000");
+    g_assert_cmpuint(pass.sightings.generations[0], !=, first);
+    end(&check_executable_pages);
+}
+
 static void test_writable(void)
 {
     begin();
@@ -343,6 +388,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/text", test_text);
     g_test_add_func("/modules/text-away", test_text_away);
     g_test_add_func("/modules/owners-missing", test_owners_missing);
+    g_test_add_func("/modules/generations", test_generations);
     g_test_add_func("/executable-pages/orphan", test_orphan);
     g_test_add_func("/executable-pages/writable", test_writable);
     g_test_add_func("/executable-pages/pack", test_pack);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/check.h"
+#include "host-collector/sources/introspection/checks/module-list.h"
+#include "host-collector/sources/introspection/checks/owner-map.h"
 #include "host-collector/sources/introspection/checks/page-walk.h"
 
 #define PAGE_MASK (~(uint64_t)(GUEST_PAGE_SIZE - 1))
@@ -63,6 +65,17 @@ static void first_bytes(const uint8_t *bytes, char *text, size_t capacity)
     }
 }
 
+/* A page of the module space may be of a module that is being freed, in no list any more. */
+static uint64_t generation_of(Look *look, uint64_t page, uint64_t physical)
+{
+    if (page < OWNER_MODULES_START || page >= OWNER_MODULES_END) {
+        return 0;
+    }
+    return module_list_generation(look->context, owners_modules(look->context->owners)) *
+               0x9e3779b97f4a7c15ull + /* 2^64 by the golden ratio, odd */
+           physical;
+}
+
 /* From address to end nobody has it: what is in there? */
 static void judge_orphan(Look *look, const PageRun *run, uint64_t address, uint64_t end)
 {
@@ -99,6 +112,7 @@ static void judge_orphan(Look *look, const PageRun *run, uint64_t address, uint6
     check_found(context, CHECK_COMPROMISED, found, object, "no code", observed, "",
                 "executable memory of the kernel that no module, program or part of the kernel "
                 "has");
+    check_generation(context, generation_of(look, found, run->physical + (found - run->start)));
 }
 
 static void judge_owners(Look *look, const PageRun *run)

@@ -19,6 +19,8 @@
 #define STATE_LIVE 0
 #define MODULES_A_STEP 16 /* that are looked through for one step of the budget */
 #define STATE_GOING 2
+/* What still knows a module that free_module() is at; any other place makes it no such one. */
+#define AT_ITS_END (MODULE_VIEW_CARVED | MODULE_VIEW_AREA | MODULE_VIEW_PAGES)
 #define VERSION_SIZE 33 /* of srcversion: 24 characters */
 
 typedef struct TraceLayout {
@@ -195,6 +197,10 @@ static void find_hidden(ModuleViews *views, size_t index)
     check_found(views->context, CHECK_COMPROMISED, module->address, object,
                 "in the list of modules", observed, module->name,
                 "hidden module: it is loaded, and not in the list that lsmod shows");
+    /* free_module() has it out of list, kobjects and tree while it waits for readers. */
+    if (!(views->views[index] & ~(uint32_t)AT_ITS_END)) {
+        check_generation(views->context, module_list_generation(views->context, views->list));
+    }
 }
 
 /* A listed module whose word about itself does not fit what is there. */

@@ -282,6 +282,7 @@ void module_list_read(CheckContext *context, ModuleList *list)
     const char *lacks;
     uint64_t head;
 
+    list->sequence = module_sequence(context);
     layout_read(context->kernel, layout_rows, MONATT_ARRAY_SIZE(layout_rows), &list->layout);
     lacks = layout_lacks(layout_rows, MONATT_ARRAY_SIZE(layout_rows), &list->layout, NEEDED, text,
                          sizeof(text));

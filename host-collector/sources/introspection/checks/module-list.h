@@ -72,7 +72,8 @@ typedef struct ModuleList {
     size_t count;
     size_t capacity;
     ModuleLayout layout;
-    char missing[96]; /* why it is not all of them, "" when it is */
+    uint32_t sequence; /* of mod_tree, when the reading began */
+    char missing[96];  /* why it is not all of them, "" when it is */
 } ModuleList;
 
 /* Fills list (which is all zeros) from all places where a struct module hangs. */
@@ -91,7 +92,16 @@ uint64_t module_size(const Module *module);
 /* Says why the list is incomplete; the first reason stays. */
 void module_list_lacks(ModuleList *list, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/*
+ * Which generation of modules this is: another whenever the kernel put one into its tree of
+ * addresses or took one out, between two looks or during one.  A module in the middle of its end
+ * is in no list and still has its code for as long as a grace period takes; of one that is loaded
+ * and unloaded without a pause every look may see that.  0: not known (a kernel without the tree).
+ */
+uint64_t module_list_generation(CheckContext *context, const ModuleList *list);
 /* Modules that the list knows, by the other places too (module-views.c). */
 void module_views_read(CheckContext *context, ModuleList *list);
+/* mod_tree's count of changes, now; 0: not known. */
+uint32_t module_sequence(CheckContext *context);
 
 #endif

@@ -165,6 +165,26 @@ static void read_bugs(CheckContext *context, ModuleList *list)
     }
 }
 
+uint32_t module_sequence(CheckContext *context)
+{
+    GuestKernel *kernel = context->kernel;
+    uint32_t offset, sequence;
+    uint64_t root;
+
+    /* seqcount_latch_t begins with a seqcount_t, which begins with its number. */
+    if (!guest_kernel_symbol(kernel, "mod_tree", &root) ||
+        !guest_kernel_member(kernel, "latch_tree_root", "seq", &offset) ||
+        !address_space_u32(&kernel->space, root + offset, &sequence)) {
+        return 0;
+    }
+    return sequence;
+}
+
+uint64_t module_list_generation(CheckContext *context, const ModuleList *list)
+{
+    return (uint64_t)list->sequence << 32 | module_sequence(context);
+}
+
 void module_views_read(CheckContext *context, ModuleList *list)
 {
     ViewLayout layout;
