@@ -25,6 +25,7 @@ static const InventedRow rows[] = {
     {NULL, "flags", 0x10, NULL},
     {NULL, "saved_func", 0x20, NULL},
     {NULL, "func_hash", 0x28, NULL},
+    {NULL, "list", 0x30, NULL},
     {"ftrace_ops_hash", NULL, 0x20, NULL},
     {NULL, "filter_hash", 0x8, NULL},
     {"ftrace_hash", NULL, 0x20, NULL},
@@ -67,7 +68,7 @@ static const InventedRow rows[] = {
 static InventedKernel invented;
 static OneCheck one;
 static uint64_t tracepoint, probes;
-static uint64_t head, end, tracer, records, patches, taint, direct;
+static uint64_t head, end, trampolines, tracer, records, patches, taint, direct;
 
 /* A filter of one function; address 0: none, which means every function. */
 static uint64_t filter(uint64_t address, uint64_t target)
@@ -126,12 +127,14 @@ static void set_up(void)
     one_check_own(HIDDEN, HIDDEN + 0x1000, OWNER_MODULE, "rootkit", true);
     head = invented_variable(&invented, "ftrace_ops_list", 8);
     end = invented_variable(&invented, "ftrace_list_end", 0x60);
+    trampolines = invented_variable(&invented, "ftrace_ops_trampoline_list", 16);
     patches = invented_variable(&invented, "klp_patches", 16);
     taint = invented_variable(&invented, "tainted_mask", 8);
     direct = invented_variable(&invented, "direct_functions", 8);
     invented_symbol(&invented, "klp_ftrace_handler", FUNCTION(5));
     invented_symbol(&invented, "filldir64", SENSITIVE);
     invented_ring(&invented, patches);
+    invented_ring(&invented, trampolines);
     invented_u64(&invented, head, end);
     invented_u64(&invented, direct, filter(0, 0));
     /* tracefs follows two functions, of which each has a record that says so. */
@@ -277,6 +280,43 @@ static void test_unlisted(void)
     tear_down();
 }
 
+/* Its trampoline is still called: what it runs is judged, and it covers no record. */
+static void test_trampolines(void)
+{
+    uint64_t at;
+
+    set_up();
+    invented_ring_add(&invented, trampolines, tracer + 0x30);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    /* Out of the list, as the one that was added last. */
+    at = ops(FUNCTION(4), 0, FUNCTION(9));
+    invented_u64(&invented, head, invented_get(&invented, at + 0x8));
+    invented_ring_add(&invented, trampolines, at + 0x30);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    g_assert_cmpuint(one_check_counter(&one, "tracers"), ==, 2);
+    invented_u64(&invented, at, MODULE + 8);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 1);
+    assert_found(0, CHECK_DEGRADED, at, "ftrace function_10900");
+    invented_u64(&invented, at, HIDDEN + 8);
+    run();
+    assert_found(0, CHECK_COMPROMISED, at, "ftrace function_10900");
+    /* That it says it is enabled covers nothing. */
+    invented_u64(&invented, at, FUNCTION(4));
+    invented_u64(&invented, at + 0x10, ENABLED);
+    invented_u64(&invented, records + 0x18, 0x80000002);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 1);
+    assert_found(0, CHECK_COMPROMISED, FUNCTION(9), "traced function_10900+0");
+    /* A ring that is none. */
+    invented_u64(&invented, at + 0x30, at + 0x30);
+    one_check_run(&one, &check_ftrace, &invented.kernel);
+    g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
+    tear_down();
+}
+
 static void test_direct(void)
 {
     set_up();
@@ -335,6 +375,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check-ftrace/tracers", test_tracers);
     g_test_add_func("/check-ftrace/redirect", test_redirect);
     g_test_add_func("/check-ftrace/unlisted", test_unlisted);
+    g_test_add_func("/check-ftrace/trampolines", test_trampolines);
     g_test_add_func("/check-ftrace/direct", test_direct);
     g_test_add_func("/check-ftrace/tracepoints", test_tracepoints);
     g_test_add_func("/check-ftrace/hostile", test_hostile);

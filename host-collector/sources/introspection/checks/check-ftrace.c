@@ -35,6 +35,7 @@ static const LayoutRow rows[] = {
     MEMBER(entry_address, "ftrace_func_entry", "ip"),
     MEMBER(ops_saved, "ftrace_ops", "saved_func"),
     MEMBER(ops_direct, "ftrace_ops", "direct_call"),
+    MEMBER(ops_list, "ftrace_ops", "list"),
     MEMBER(entry_direct, "ftrace_func_entry", "direct"),
     MEMBER(page_next, "ftrace_page", "next"),
     MEMBER(page_records, "ftrace_page", "records"),
@@ -309,6 +310,7 @@ static MonattReason read_list(CheckContext *context, FtraceCheck *check, uint64_
         if (!check_step(context) || check->ops_count++ == FTRACE_OPS_MAXIMUM) {
             return MONATT_REASON_BUDGET;
         }
+        check->listed[check->ops_count - 1] = at;
         reason = at == 0 ? MONATT_REASON_TORN : read_ops(context, check, at, &ops);
         if (reason != MONATT_REASON_NONE) {
             return reason;
@@ -320,6 +322,72 @@ static MonattReason read_list(CheckContext *context, FtraceCheck *check, uint64_
         }
     }
     return unreadable ? MONATT_REASON_TORN : MONATT_REASON_NONE;
+}
+
+static bool is_listed(const FtraceCheck *check, uint64_t address)
+{
+    for (uint32_t i = 0; i < check->ops_count; i++) {
+        if (check->listed[i] == address) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static MonattReason read_trampolines(CheckContext *context, FtraceCheck *check, uint64_t head)
+{
+    GuestListWalk walk;
+    uint64_t node;
+    uint32_t others = 0;
+    bool unreadable = false;
+
+    guest_list_begin(&walk, context, GUEST_LIST_RING, head);
+    while (guest_list_next(&walk, &node)) {
+        uint64_t address = node - check->layout.ops_list;
+        uint32_t all = check->all_count, covered = check->covered_count;
+        uint32_t modified = check->modified_count;
+        MonattReason reason;
+        FtraceOps ops;
+
+        if (is_listed(check, address)) {
+            continue;
+        }
+        if (others++ == FTRACE_TRAMPOLINES_MAXIMUM) {
+            return MONATT_REASON_BUDGET;
+        }
+        reason = read_ops(context, check, address, &ops);
+        if (reason != MONATT_REASON_NONE) {
+            return reason;
+        }
+        judge_ops(context, check, &ops);
+        unreadable |= ops.unreadable;
+        /* It may be called; that the records count it is for those in the list. */
+        check->all_count = all;
+        check->covered_count = covered;
+        check->modified_count = modified;
+    }
+    return walk.reason != MONATT_REASON_NONE ? walk.reason
+           : unreadable                      ? MONATT_REASON_TORN
+                                             : MONATT_REASON_NONE;
+}
+
+/* A tracer whose trampoline functions may still call while it is taken out of the list: kernel-text
+ * lets them, so what it runs is judged here, listed or not. */
+static void judge_trampolines(CheckContext *context, FtraceCheck *check)
+{
+    MonattReason reason = MONATT_REASON_TORN;
+    uint64_t head;
+
+    if (!layout_has(check->layout.ops_list) ||
+        !guest_kernel_symbol(context->kernel, "ftrace_ops_trampoline_list", &head)) {
+        return; /* to 5.7: text that calls such a trampoline is a finding there */
+    }
+    for (int i = 0; i < TRIES && reason == MONATT_REASON_TORN; i++) {
+        reason = read_trampolines(context, check, head);
+    }
+    if (reason != MONATT_REASON_NONE) {
+        check_reason(context, reason, "the list of tracers' trampolines is not readable whole");
+    }
 }
 
 static int compare_addresses(const void *a, const void *b)
@@ -357,6 +425,7 @@ static void run(CheckContext *context)
         check_reason(context, reason, "the list of tracers is not readable whole: %u were",
                      check->ops_count);
     }
+    judge_trampolines(context, check);
     qsort(check->covered, check->covered_count, sizeof(check->covered[0]), compare_addresses);
     qsort(check->modified, check->modified_count, sizeof(check->modified[0]), compare_addresses);
     ftrace_read_direct(context, check);

@@ -180,7 +180,9 @@ static void begin(TextWork *work, TextState *state, bool boot)
 
 static bool read_text(TextWork *work)
 {
+    text_operations_read(work);
     if (address_space_read(&work->context->kernel->space, work->low, work->work, work->size)) {
+        text_operations_read(work);
         return true;
     }
     check_reason(work->context, MONATT_REASON_TORN, "kernel text is not mapped");
@@ -236,6 +238,7 @@ static bool look(TextWork *work, TextState *state, size_t *ret_unexplained)
     CheckContext *context = work->context;
 
     *ret_unexplained = 0;
+    work->inputs.operation_count = 0;
     context->sightings->count = context->sightings->beyond = 0;
     if (!read_text(work)) {
         return false;

@@ -14,6 +14,7 @@
 
 #define FTRACE_COVERED_MAXIMUM 131072u /* functions of all filters together */
 #define FTRACE_OPS_MAXIMUM 16384u
+#define FTRACE_TRAMPOLINES_MAXIMUM 256u
 #define FTRACE_PATCHED_MAXIMUM 1024u
 #define FTRACE_NAMES 4u /* of functions in a row */
 
@@ -30,6 +31,7 @@ typedef struct FtraceLayout {
     uint32_t entry_address; /* up to here */
     uint32_t ops_saved;
     uint32_t ops_direct;
+    uint32_t ops_list; /* of those that have a trampoline */
     uint32_t entry_direct;
     uint32_t page_next;
     uint32_t page_records;
@@ -61,6 +63,7 @@ typedef struct FtraceCheck {
     uint64_t patch_handler, kprobe_modify_ops, probe_handlers[2];
     bool whole; /* this pass has all ops and their filters */
     uint32_t ops_count, all_count, covered_count, modified_count, patched_count;
+    uint64_t listed[FTRACE_OPS_MAXIMUM];       /* the ops in the list */
     uint64_t covered[FTRACE_COVERED_MAXIMUM];  /* a function for each filter that has it, sorted */
     uint64_t modified[FTRACE_COVERED_MAXIMUM]; /* those of ops that change where it goes, sorted */
     char patched[FTRACE_PATCHED_MAXIMUM][64];  /* functions that a listed livepatch replaces */

@@ -5,6 +5,7 @@
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
 
 #include <stdio.h>
+#include "host-collector/sources/introspection/checks/guest-list.h"
 
 #define NAME_SIZE 64
 #define CALLER_HEAD 16 /* bytes of ftrace's callers that every copy begins with */
@@ -78,28 +79,60 @@ static bool is_copy_of_caller(const TextWork *work, uint64_t trampoline)
     return false;
 }
 
-static void read_operations(TextWork *work)
+typedef struct OperationLayout {
+    uint32_t trampoline, next, function, list;
+} OperationLayout;
+
+static bool add_operation(TextWork *work, const OperationLayout *layout, uint64_t at)
+{
+    AddressSpace *space = &work->context->kernel->space;
+    TextInputs *inputs = &work->inputs;
+    uint64_t jump, call;
+
+    if (!address_space_u64(space, at + layout->trampoline, &jump) ||
+        !address_space_u64(space, at + layout->function, &call)) {
+        return false;
+    }
+    jump = is_copy_of_caller(work, jump) ? jump : 0;
+    for (size_t i = 0; i < inputs->operation_count; i++) {
+        if (inputs->operations[i].trampoline == jump && inputs->operations[i].function == call) {
+            return true;
+        }
+    }
+    if (inputs->operation_count == TEXT_OPERATIONS) {
+        return false;
+    }
+    inputs->operations[inputs->operation_count].trampoline = jump;
+    inputs->operations[inputs->operation_count++].function = call;
+    return true;
+}
+
+void text_operations_read(TextWork *work)
 {
     GuestKernel *kernel = work->context->kernel;
-    TextInputs *inputs = &work->inputs;
-    uint64_t at = variable(work, "ftrace_ops_list");
-    uint32_t trampoline, next, function;
+    uint64_t at = variable(work, "ftrace_ops_list"), head, node;
+    OperationLayout layout;
+    GuestListWalk walk;
 
-    if (!guest_kernel_member(kernel, "ftrace_ops", "trampoline", &trampoline) ||
-        !guest_kernel_member(kernel, "ftrace_ops", "next", &next) ||
-        !guest_kernel_member(kernel, "ftrace_ops", "func", &function)) {
+    if (!guest_kernel_member(kernel, "ftrace_ops", "trampoline", &layout.trampoline) ||
+        !guest_kernel_member(kernel, "ftrace_ops", "next", &layout.next) ||
+        !guest_kernel_member(kernel, "ftrace_ops", "func", &layout.function)) {
         return;
     }
-    while (at && inputs->operation_count < TEXT_OPERATIONS) {
-        uint64_t jump, call;
-        if (!address_space_u64(&kernel->space, at + trampoline, &jump) ||
-            !address_space_u64(&kernel->space, at + function, &call) ||
-            !address_space_u64(&kernel->space, at + next, &at)) {
+    for (size_t i = 0; at && i < TEXT_OPERATIONS && add_operation(work, &layout, at); i++) {
+        if (!address_space_u64(&kernel->space, at + layout.next, &at)) {
             break;
         }
-        inputs->operations[inputs->operation_count].trampoline =
-            is_copy_of_caller(work, jump) ? jump : 0;
-        inputs->operations[inputs->operation_count++].function = call;
+    }
+    head = symbol(work, "ftrace_ops_trampoline_list");
+    if (!head || !guest_kernel_member(kernel, "ftrace_ops", "list", &layout.list)) {
+        return;
+    }
+    guest_list_begin(&walk, work->context, GUEST_LIST_RING, head);
+    for (size_t i = 0; i < TEXT_OPERATIONS && guest_list_next(&walk, &node); i++) {
+        if (!add_operation(work, &layout, node - layout.list)) {
+            break;
+        }
     }
 }
 
@@ -127,5 +160,4 @@ void text_inputs_read(TextWork *work)
         inputs->call_template_size = (uint32_t)(tail - inputs->call_template);
     }
     read_capabilities(work);
-    read_operations(work);
 }

@@ -172,6 +172,11 @@ static inline uint64_t text_table_place(const TextTable *table, size_t i)
 /* Reads what the guest has chosen; what cannot be read leaves zeros, and sites that need it differ.
  */
 void text_inputs_read(TextWork *work);
+/* Adds the tracers that are registered now, and those that are being taken out: their trampolines
+ * are called until the kernel has put all NOPs back.  What they run is judged by the check of
+ * ftrace, in both lists.  Before and after the text is copied: a site that was patched meanwhile
+ * has its tracer in one of the two. */
+void text_operations_read(TextWork *work);
 static inline bool text_has_feature(const TextWork *work, unsigned feature)
 {
     return feature / 32 < TEXT_CAPABILITIES &&
