@@ -297,8 +297,8 @@ static void compare(CheckContext *context, const KernelImage *image)
         nanosleep(&pause, NULL);
     }
     if (work->moving > 0) {
-        check_reason(context, MONATT_REASON_TORN, "%u sites of static keys are being patched",
-                     work->moving);
+        check_reason(context, MONATT_REASON_TORN,
+                     "%u sites of static keys or calls are being patched", work->moving);
     }
     count(work, state, unexplained);
 }

@@ -17,7 +17,9 @@
 #define INT3 0xcc
 #define JUMP_SHORT 0xeb
 #define KEY_FLAGS 3ull
-#define KEY_TRIES 5
+#define SITE_TRIES 5
+#define SITE_MAXIMUM 8
+#define LOCK_FLAGS 7ull  /* of a mutex' owner */
 #define WAITS_MAXIMUM 20 /* of 1 ms, in one look */
 #define TRAMPOLINE_SIZE 8
 
@@ -49,28 +51,59 @@ static bool key_is_on(TextWork *work, uint64_t key, bool *ret_on)
     return true;
 }
 
-/* The text was copied before the key is read: whether both, read now, agree at any of some looks.
- * What an attacker wrote never does. */
-static bool agrees_now(TextWork *work, uint64_t address, size_t size, uint64_t key)
+/* A site and the variable that says what stands there. */
+typedef struct Site {
+    uint64_t address;
+    size_t size;
+    uint64_t variable;
+    uint64_t lock; /* is held while the two disagree; 0: not known */
+    const uint8_t *built;
+    bool inverted; /* of a key: its code is a jump when it is off */
+    bool (*fits)(const TextWork *work, const struct Site *site, const uint8_t *now, uint64_t value);
+} Site;
+
+typedef enum Now { NOW_AGREES, NOW_DIFFERS, NOW_MOVING } Now;
+
+static bool is_held(const TextWork *work, uint64_t lock)
+{
+    uint64_t owner;
+    return lock != 0 && address_space_u64(&work->context->kernel->space, lock, &owner) &&
+           (owner & ~LOCK_FLAGS) != 0;
+}
+
+/* The text was copied before its variable is read: whether both, read now, agree at any of some
+ * looks.  What an attacker wrote never does, and while the kernel is at it, it has the lock: who
+ * holds that to hide behind it makes the look torn and never good. */
+static Now look_again(TextWork *work, const Site *site)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     AddressSpace *space = &work->context->kernel->space;
+    bool differs = site->lock == 0;
 
-    for (int tries = 0; tries < KEY_TRIES; tries++) {
-        uint8_t before[5], after[5];
-        bool on;
-        if (address_space_read(space, address, before, size) &&
-            key_is_on(work, key & ~KEY_FLAGS, &on) &&
-            address_space_read(space, address, after, size) && memcmp(before, after, size) == 0 &&
-            before[0] != INT3 && text_is_nop(before, size) == (on == (bool)(key & 1))) {
-            return true;
+    for (int tries = 0; tries < SITE_TRIES; tries++) {
+        uint8_t before[SITE_MAXIMUM], after[SITE_MAXIMUM];
+        bool held = is_held(work, site->lock);
+        uint64_t value;
+        if (address_space_read(space, site->address, before, site->size) &&
+            address_space_u64(space, site->variable, &value) &&
+            address_space_read(space, site->address, after, site->size) &&
+            memcmp(before, after, site->size) == 0 && site->fits(work, site, before, value)) {
+            return NOW_AGREES;
         }
+        differs = differs || (!held && !is_held(work, site->lock));
         if (work->waits++ >= WAITS_MAXIMUM) {
-            return false;
+            break;
         }
         nanosleep(&pause, NULL);
     }
-    return false;
+    return differs ? NOW_DIFFERS : NOW_MOVING;
+}
+
+static bool key_fits(const TextWork *work, const Site *site, const uint8_t *now, uint64_t value)
+{
+    (void)work;
+    return now[0] != INT3 &&
+           text_is_nop(now, site->size) == (((uint32_t)value != 0) == site->inverted);
 }
 
 static void judge_key(TextWork *work, uint64_t address, size_t size, uint64_t key, bool is_on)
@@ -83,8 +116,18 @@ static void judge_key(TextWork *work, uint64_t address, size_t size, uint64_t ke
                      (unsigned long)key);
         return;
     }
-    if (work->moving == 0 && is_on != (on != (bool)(key & 1)) &&
-        !agrees_now(work, address, size, key)) {
+    if (work->moving > 0 || is_on == (on != (bool)(key & 1))) {
+        return;
+    }
+    const Site site = {.address = address,
+                       .size = size,
+                       .variable = key & ~KEY_FLAGS,
+                       .lock = work->inputs.key_lock,
+                       .inverted = key & 1,
+                       .fits = key_fits};
+    Now again = look_again(work, &site);
+    work->moving += again == NOW_MOVING;
+    if (again == NOW_DIFFERS) {
         check_name_address(work->context, key & ~KEY_FLAGS, name);
         snprintf(expected, sizeof(expected), "%s, as key %s has it", is_on ? "NOP" : "jump", name);
         text_disagree(work, TEXT_JUMP_LABELS, CHECK_COMPROMISED, address, size, expected,
@@ -220,6 +263,69 @@ static bool call_fits(const TextWork *work, uint64_t address, const uint8_t *bui
     return true;
 }
 
+static bool site_fits(const TextWork *work, const Site *site, const uint8_t *now, uint64_t value)
+{
+    uint8_t choice;
+    return call_fits(work, site->address, site->built, now, site->size, value, &choice);
+}
+
+/* The beginning of a function of the kernel or of a listed module. */
+static bool is_function(const TextWork *work, uint64_t target)
+{
+    const TextPlan *plan = work->plan;
+    Owner owner;
+
+    if (text_has(work, target, 1)) {
+        return text_plan_has(plan->functions, plan->function_count, target) ||
+               text_plan_has(plan->functions, plan->function_count,
+                             target + work->inputs.call_template_size);
+    }
+    owners_find(work->context->owners, target, &owner);
+    return owner.kind == OWNER_MODULE && !owner.hidden;
+}
+
+/* What stands at a static call that is being switched: the value of another function than its key
+ * has already, or INT3 and the tail of one. */
+static bool is_between(const TextWork *work, const Site *site, const uint8_t *now)
+{
+    uint64_t address = site->address;
+    bool call = site->built[0] == CALL; /* else a tail call, or a trampoline, which is one */
+    static const uint8_t tails[][4] = {{0x1f, 0x44, 0x00, 0x00},  /* NOP */
+                                       {0x2e, 0x2e, 0x31, 0xc0},  /* RETURN0 */
+                                       {0xcc, 0xcc, 0xcc, 0xcc},  /* RETURN */
+                                       {0xc0, 0xc3, 0xcc, 0xcc}}; /* RETURN0_TAIL */
+
+    if (site->size == 6) {
+        return (now[0] == INT3 || now[0] == 0x0f) && now[1] == site->built[1] &&
+               is_function(work, text_target(address, now, 2));
+    }
+    for (size_t i = 0; now[0] == INT3 && i < MONATT_ARRAY_SIZE(tails); i++) {
+        if (memcmp(now + 1, tails[i], sizeof(tails[i])) == 0) {
+            return true;
+        }
+    }
+    if (memcmp(now, RETURN0, 5) == 0 ||
+        (call ? text_is_nop(now, 5)
+              : memcmp(now, RETURN0_TAIL, 5) == 0 || is_return(work, address, now))) {
+        return true;
+    }
+    return (now[0] == (call ? CALL : JUMP) || now[0] == INT3) &&
+           is_function(work, text_target(address, now, 1));
+}
+
+/* A site that does not fit its key: explained when the kernel is switching it. */
+static void explain_switch(TextWork *work, TextMechanism mechanism, const Site *site)
+{
+    Now again;
+
+    if (!is_between(work, site, text_now(work, site->address)) ||
+        (again = look_again(work, site)) == NOW_DIFFERS) {
+        return;
+    }
+    work->moving += again == NOW_MOVING;
+    text_explain(work, mechanism, site->address, site->size, CHOICE_MOVING);
+}
+
 static void explain_calls(TextWork *work)
 {
     TextTable table;
@@ -248,8 +354,40 @@ static void explain_calls(TextWork *work)
                 judge_callee(work, address, function);
             }
             text_explain(work, TEXT_STATIC_CALLS, address, size, choice);
+        } else {
+            const Site site = {.address = address,
+                               .size = size,
+                               .variable = key & ~KEY_FLAGS,
+                               .lock = work->inputs.call_lock,
+                               .built = built,
+                               .fits = site_fits};
+            explain_switch(work, TEXT_STATIC_CALLS, &site);
         }
     }
+}
+
+static bool trampoline_choice(const TextWork *work, uint64_t address, const uint8_t *now,
+                              uint64_t function, uint8_t *ret_choice)
+{
+    if (now[0] == JUMP && text_is_entry(work, text_target(address, now, 1), function)) {
+        *ret_choice = CHOICE_DIRECT;
+    } else if (function == 0 && is_return(work, address, now)) {
+        *ret_choice = CHOICE_RETURN;
+    } else if (function == work->inputs.return0 && function != 0 &&
+               (memcmp(now, RETURN0_TAIL, 5) == 0 || memcmp(now, RETURN0, 5) == 0)) {
+        *ret_choice = CHOICE_RETURN0;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool trampoline_fits(const TextWork *work, const Site *site, const uint8_t *now,
+                            uint64_t value)
+{
+    uint8_t choice;
+    return memcmp(now, site->built, site->size) == 0 ||
+           trampoline_choice(work, site->address, now, value, &choice);
 }
 
 static void explain_trampolines(TextWork *work)
@@ -258,6 +396,7 @@ static void explain_trampolines(TextWork *work)
         uint64_t address = work->plan->trampolines[i].address, function = 0;
         uint64_t key = work->plan->trampolines[i].key;
         const uint8_t *built, *now;
+        uint8_t choice;
 
         if (!text_has(work, address, TRAMPOLINE_SIZE)) {
             continue;
@@ -271,14 +410,19 @@ static void explain_trampolines(TextWork *work)
         if (memcmp(now, built, TRAMPOLINE_SIZE) == 0) {
             continue; /* what is left of it, returns among it, is for the boot-time sites */
         }
-        if (now[0] == JUMP && text_is_entry(work, text_target(address, now, 1), function)) {
-            judge_callee(work, address, function);
-            text_explain(work, TEXT_TRAMPOLINES, address, 5, CHOICE_DIRECT);
-        } else if (function == 0 && is_return(work, address, now)) {
-            text_explain(work, TEXT_TRAMPOLINES, address, 5, CHOICE_RETURN);
-        } else if (function == work->inputs.return0 && function != 0 &&
-                   (memcmp(now, RETURN0_TAIL, 5) == 0 || memcmp(now, RETURN0, 5) == 0)) {
-            text_explain(work, TEXT_TRAMPOLINES, address, 5, CHOICE_RETURN0);
+        if (trampoline_choice(work, address, now, function, &choice)) {
+            if (choice == CHOICE_DIRECT) {
+                judge_callee(work, address, function);
+            }
+            text_explain(work, TEXT_TRAMPOLINES, address, 5, choice);
+        } else if (key) {
+            const Site site = {.address = address,
+                               .size = 5,
+                               .variable = key,
+                               .lock = work->inputs.call_lock,
+                               .built = built,
+                               .fits = trampoline_fits};
+            explain_switch(work, TEXT_TRAMPOLINES, &site);
         }
     }
 }

@@ -136,6 +136,20 @@ void text_operations_read(TextWork *work)
     }
 }
 
+/* Where the owner of a mutex stands: with PREEMPT_RT one lies in another lock. */
+static uint64_t lock_of(const TextWork *work, const char *name)
+{
+    uint64_t address = symbol(work, name);
+    uint32_t offset;
+
+    if (address &&
+        (guest_kernel_member(work->context->kernel, "mutex", "owner", &offset) ||
+         guest_kernel_member(work->context->kernel, "mutex", "rtmutex.owner", &offset))) {
+        return address + offset;
+    }
+    return 0;
+}
+
 void text_inputs_read(TextWork *work)
 {
     TextInputs *inputs = &work->inputs;
@@ -150,6 +164,8 @@ void text_inputs_read(TextWork *work)
     }
     inputs->its_return_thunk = symbol(work, "its_return_thunk");
     inputs->call_depth_return_thunk = symbol(work, "call_depth_return_thunk");
+    inputs->key_lock = lock_of(work, "jump_label_mutex");
+    inputs->call_lock = lock_of(work, "static_call_mutex");
     inputs->return0 = symbol(work, "__static_call_return0");
     inputs->warn_trap = symbol(work, "__WARN_trap");
     inputs->paravirt_operations = symbol(work, "pv_ops");

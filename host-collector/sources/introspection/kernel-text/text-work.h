@@ -52,6 +52,8 @@ typedef struct TextInputs {
     uint64_t return0;            /* __static_call_return0 */
     uint64_t warn_trap;          /* __WARN_trap */
     uint64_t paravirt_operations;
+    uint64_t key_lock;      /* owner of the mutex under which keys and their sites are switched */
+    uint64_t call_lock;     /* the same of static calls; 0: not known */
     uint64_t call_template; /* skl_call_thunk_template; 0: no call depth tracking in it */
     uint32_t call_template_size;
     uint32_t capabilities[TEXT_CAPABILITIES];
@@ -98,8 +100,8 @@ typedef struct TextWork {
     uint32_t sites[TEXT_MECHANISMS];
     uint32_t changed[TEXT_MECHANISMS];
     uint32_t disagreements;
-    uint32_t moving;           /* sites of static keys that were being patched */
-    uint32_t waits;            /* of 1 ms, for keys that were being switched */
+    uint32_t moving;           /* sites of static keys and calls that were being patched */
+    uint32_t waits;            /* of 1 ms, for keys and calls that were being switched */
     uint32_t traced;           /* functions that call a tracer */
     struct sha256_ctx choices; /* of the boot-time sites: offset, mechanism, variant */
 } TextWork;
