@@ -30,20 +30,22 @@ TRACE = "/sys/kernel/tracing"
 LOADS = {
     "static keys": "while :; do echo 1 >/proc/sys/kernel/sched_schedstats; "
                    "echo 0 >/proc/sys/kernel/sched_schedstats; sleep 0.2; done",
+    "tracepoints": f"while :; do echo 1 >{TRACE}/events/sched/enable; sleep 0.1; "
+                   f"echo 0 >{TRACE}/events/sched/enable; sleep 0.1; done",
     "the function tracer": f"while :; do echo function >{TRACE}/current_tracer; "
                            f"sleep 1; echo nop >{TRACE}/current_tracer; sleep 1; done",
     "kprobes": f"while :; do echo 'p:one do_sys_openat2' >{TRACE}/kprobe_events; "
                f"echo 1 >{TRACE}/events/kprobes/enable; cat /proc/stat >/dev/null; "
                f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; done",
-    "module loads": "while :; do insmod /rootkit.ko; sleep 0.3; rmmod rootkit; sleep 0.3; done",
+    "module loads": "while :; do insmod /rootkit.ko; rmmod rootkit; done",
     "forks": "/fork-storm 1000 2",
     "PID namespaces": "while :; do unshare -p -f sleep 0.01; done",
 }
 
 
 def clear_traces(guest):
-    guest.run(f"echo nop >{TRACE}/current_tracer; echo 0 >{TRACE}/events/kprobes/enable; "
-              f"echo >{TRACE}/kprobe_events; rmmod rootkit; true", check=False)
+    guest.run(f"echo nop >{TRACE}/current_tracer; echo 0 >{TRACE}/events/sched/enable; "
+              f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; rmmod rootkit; true", check=False)
 
 
 def campaign(guest, *words):
