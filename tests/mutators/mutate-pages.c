@@ -53,13 +53,14 @@ static bool set_leaf(Mutator *mutator, uint64_t address, uint64_t clear, uint64_
     return mutator_write_physical(mutator, place, &changed, sizeof(changed), err);
 }
 
-/* A kernel stack, or a page of the direct map: what an exploit can fill, made to run. */
+/* A kernel stack, or a page of the direct map: what an exploit can fill, made to run.  It stays as
+ * writable as it is: a guest that cannot write to its own stack any more ends. */
 static bool page_executable(Mutator *mutator, const char *argument, MonattError *err)
 {
     uint64_t address;
     (void)argument;
     return mutator_foreign(mutator, &address, err) &&
-           set_leaf(mutator, address, NO_EXECUTE | WRITABLE, 0, "may be executed", err);
+           set_leaf(mutator, address, NO_EXECUTE, 0, "may be executed", err);
 }
 
 static bool page_writable_executable(Mutator *mutator, const char *argument, MonattError *err)
