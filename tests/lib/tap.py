@@ -73,8 +73,9 @@ class Tap:
         self._say(f"ok {self.count} - {one_line(name)} # SKIP {one_line(reason)}")
 
     def skip_all(self, reason):
+        # The plan says it; meson takes another exit code than 0 of a TAP program for an error.
         self._say(f"1..0 # SKIP {one_line(reason)}")
-        sys.exit(SKIPPED)
+        sys.exit(0)
 
     def bail(self, reason):
         self._say(f"Bail out! {one_line(reason)}")
