@@ -5,7 +5,8 @@
 A loaded module is listed as lsmod lists it and owns its code; taken out of the list, of /sys/module
 and of the address tree by writing the guest's RAM it is found and named each time; loading and
 unloading for seconds finds nothing; an executable page without an owner, code and constants that can
-be written, and a changed byte of a module are found.  On the guests' usual kernel and a later one.
+be written, and a changed byte of a module are found.  On the guests' usual kernel; with
+MONATT_ALL_KERNELS on a later one too.
 """
 import json
 import os
@@ -22,7 +23,7 @@ from guest import Guest  # noqa: E402
 from run_checks import COMPROMISED, PROGRAM, check, memory_of, run  # noqa: E402
 from tap import Tap  # noqa: E402
 
-LOOP_S = 10
+LOOP_S = 6
 FIND_S = 30
 TRIES = 3
 NEEDED = {None: ["fs/configfs/configfs"],  # by monatt.ko, in the order of loading
@@ -141,7 +142,8 @@ def main():
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     with tap:
-        for suite in (None, "sid"):
+        # CI has 40 minutes: the later kernel's modules are test-loaded-modules.py's there.
+        for suite in (None, "sid") if os.environ.get("MONATT_ALL_KERNELS") else (None,):
             try:
                 kernel = driver_module.suite_kernel(suite) if suite else driver_module.guest_kernel()
                 for module in NEEDED[suite]:
