@@ -6,8 +6,8 @@
  */
 #include "host-collector/sources/introspection/task-scan.h"
 
-#include <stdlib.h>
 #include <time.h>
+#include "host-collector/sources/introspection/addresses.h"
 
 /* Steps of one view.  List and queues: as many as there can be tasks, five times over.  The IDR
  * takes 64 a node; the slab one for each smallest slab of RAM (64 GiB: 4 million) and object. */
@@ -114,12 +114,6 @@ void task_scan_run(TaskScan *scan, GuestKernel *kernel)
     task_scan_read(scan, kernel, UINT32_MAX);
 }
 
-static int by_address(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Without the run queues nobody says which tasks are idle ones; their pid is 0. */
 static bool is_idle(const TaskScan *scan, const GuestKernel *kernel, const GuestTask *task)
 {
@@ -129,7 +123,7 @@ static bool is_idle(const TaskScan *scan, const GuestKernel *kernel, const Guest
         return true;
     }
     return address == kernel->symbols.init_task ||
-           bsearch(&address, scan->idle.addresses, scan->idle.count, sizeof(address), by_address);
+           addresses_have(scan->idle.addresses, scan->idle.count, address);
 }
 
 /*

@@ -5,17 +5,11 @@
  * The queues change thousands of times a second, so a link that does not lead back ends this
  * CPU's list quietly: what was seen was there, what was not seen may be there.
  */
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/task-views.h"
 
-#include <stdlib.h>
 
 #define QUEUE_MAXIMUM 4096 /* waiting tasks of one CPU that are looked at */
-
-static int by_address(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
 
 static bool add_task(GuestKernel *kernel, uint64_t address, TaskTable *table)
 {
@@ -87,6 +81,6 @@ TaskViewResult task_views_run_queues(GuestKernel *kernel, TaskTable *table, Idle
             result.reason = reason;
         }
     }
-    qsort(idle->addresses, idle->count, sizeof(idle->addresses[0]), by_address);
+    addresses_sort(idle->addresses, idle->count);
     return result;
 }

@@ -2,6 +2,7 @@
 /*
  * bpf-objects.c - the programs, maps and links that bpf(2) lists, by prog_idr, map_idr, link_idr
  */
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/checks/bpf-check.h"
 
 #include <stdio.h>
@@ -233,14 +234,6 @@ static int compare_programs(const void *a, const void *b)
     return left->address < right->address ? -1 : left->address > right->address;
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-    uint64_t left, right;
-    memcpy(&left, a, sizeof(left));
-    memcpy(&right, b, sizeof(right));
-    return left < right ? -1 : left > right;
-}
-
 BpfProgram *bpf_find_program(BpfCheck *check, uint64_t address)
 {
     const BpfProgram key = {.address = address};
@@ -249,20 +242,17 @@ BpfProgram *bpf_find_program(BpfCheck *check, uint64_t address)
 
 bool bpf_is_part(const BpfCheck *check, uint64_t address)
 {
-    return bsearch(&address, check->parts, check->part_count, sizeof(address), compare_addresses) !=
-           NULL;
+    return addresses_have(check->parts, check->part_count, address);
 }
 
 bool bpf_has_map(const BpfCheck *check, uint64_t address)
 {
-    return bsearch(&address, check->map_addresses, check->map_count, sizeof(address),
-                   compare_addresses) != NULL;
+    return addresses_have(check->map_addresses, check->map_count, address);
 }
 
 bool bpf_has_link(const BpfCheck *check, uint64_t address)
 {
-    return bsearch(&address, check->links, check->link_count, sizeof(address), compare_addresses) !=
-           NULL;
+    return addresses_have(check->links, check->link_count, address);
 }
 
 void bpf_read_used_maps(CheckContext *context, BpfCheck *check)
@@ -305,19 +295,19 @@ void bpf_read_objects(CheckContext *context, BpfCheck *check)
     check->maps_whole = check->links_whole = false;
     check->whole = walk_idr(&walk, "prog_idr", add_program, &check->program_count);
     qsort(check->programs, check->program_count, sizeof(check->programs[0]), compare_programs);
-    qsort(check->parts, check->part_count, sizeof(check->parts[0]), compare_addresses);
+    addresses_sort(check->parts, check->part_count);
     if (layout_has(layout->map_id) && layout_has(layout->map_type) &&
         layout_has(layout->map_key_size) && layout_has(layout->map_value_size) &&
         layout_has(layout->map_entries) && layout_has(layout->map_name)) {
         check->maps_whole = walk_idr(&walk, "map_idr", add_map, &check->map_count);
-        qsort(check->map_addresses, check->map_count, sizeof(uint64_t), compare_addresses);
+        addresses_sort(check->map_addresses, check->map_count);
     } else {
         check_lacks(context, "struct bpf_map in its BTF");
     }
     if (layout_has(layout->link_id) && layout_has(layout->link_type) &&
         layout_has(layout->link_program)) {
         check->links_whole = walk_idr(&walk, "link_idr", add_link, &check->link_count);
-        qsort(check->links, check->link_count, sizeof(uint64_t), compare_addresses);
+        addresses_sort(check->links, check->link_count);
     } else {
         check_lacks(context, "struct bpf_link in its BTF");
     }

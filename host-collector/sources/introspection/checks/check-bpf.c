@@ -160,8 +160,8 @@ static const char *judge(CheckContext *context, const BpfProgram *program)
     if ((program->power & BPF_POWER_ALTERING) == 0 || is_of_init(program)) {
         return "good";
     }
-    for (size_t i = 0; program->has_digest && i < sizeof(program->digest); i++) {
-        snprintf(digest + 2 * i, 3, "%02x", program->digest[i]);
+    if (program->has_digest) {
+        monatt_text_from_bytes(program->digest, sizeof(program->digest), digest);
     }
     bpf_power_text(program->power, power, sizeof(power));
     snprintf(object, sizeof(object), "BPF program %u '%s'", program->id, program->name);
@@ -209,13 +209,9 @@ static void put_program(CheckContext *context, const BpfProgram *program)
     snprintf(text, sizeof(text), "type %u", program->type);
     table_text(context->table, type ? type : text);
     table_text(context->table, program->name);
-    for (size_t i = 0; i < sizeof(program->tag); i++) {
-        snprintf(digits + 2 * i, 3, "%02x", program->tag[i]);
-    }
+    monatt_text_from_bytes(program->tag, sizeof(program->tag), digits);
     table_text(context->table, digits);
-    for (size_t i = 0; i < sizeof(program->digest); i++) {
-        snprintf(digits + 2 * i, 3, "%02x", program->digest[i]);
-    }
+    monatt_text_from_bytes(program->digest, sizeof(program->digest), digits);
     if (program->has_digest && !program->blinded) {
         table_text(context->table, digits);
     } else {

@@ -6,6 +6,7 @@
  * decides where the call goes: that is how livepatches replace functions, and how most rootkits of
  * today do.  Tracers of tracefs, perf and BPF run the kernel's own functions.
  */
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/checks/check-list.h"
 
 #include <stdio.h>
@@ -390,14 +391,6 @@ static void judge_trampolines(CheckContext *context, FtraceCheck *check)
     }
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-    uint64_t left, right;
-    memcpy(&left, a, sizeof(left));
-    memcpy(&right, b, sizeof(right));
-    return left < right ? -1 : left > right;
-}
-
 static void run(CheckContext *context)
 {
     FtraceCheck *check = prepare(context);
@@ -426,8 +419,8 @@ static void run(CheckContext *context)
                      check->ops_count);
     }
     judge_trampolines(context, check);
-    qsort(check->covered, check->covered_count, sizeof(check->covered[0]), compare_addresses);
-    qsort(check->modified, check->modified_count, sizeof(check->modified[0]), compare_addresses);
+    addresses_sort(check->covered, check->covered_count);
+    addresses_sort(check->modified, check->modified_count);
     ftrace_read_direct(context, check);
     ftrace_read_probes(context, check);
     ftrace_read_graph(context, check);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
+#include "libmonatt/base/text.h"
 
 #define TABLE_ENTRIES 512u
 #define KERNEL_HALF 256u
@@ -55,9 +56,7 @@ static void build_id(const uint8_t *notes, size_t size, char ret[2 * BUILD_ID_MA
         if (get_u32(notes + at + 8) == NOTE_BUILD_ID && name == sizeof(NOTE_NAME) &&
             memcmp(notes + at + 12, NOTE_NAME, sizeof(NOTE_NAME)) == 0 &&
             length <= BUILD_ID_MAXIMUM) {
-            for (uint32_t i = 0; i < length; i++) {
-                snprintf(ret + 2 * i, 3, "%02x", notes[at + 12 + name_padded + i]);
-            }
+            monatt_text_from_bytes(notes + at + 12 + name_padded, length, ret);
             return;
         }
         at += 12 + name_padded + length_padded;

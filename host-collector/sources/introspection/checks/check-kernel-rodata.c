@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
+#include "libmonatt/base/text.h"
 
 #define RODATA_MAXIMUM (64u * 1024 * 1024)
 #define TABLE_MAXIMUM (8u * 1024 * 1024)
@@ -191,10 +192,8 @@ static void find_range(CheckContext *context, uint64_t address, const uint8_t *b
     if (guest_kernel_symbol_at(context->kernel, address, name, &offset)) {
         snprintf(object, sizeof(object), "%.48s+%#lx", name, (unsigned long)offset);
     }
-    for (size_t i = 0; i < shown; i++) {
-        snprintf(expected + 2 * i, 3, "%02x", built[i]);
-        snprintf(observed + 2 * i, 3, "%02x", now[i]);
-    }
+    monatt_text_from_bytes(built, shown, expected);
+    monatt_text_from_bytes(now, shown, observed);
     check_found(context, CHECK_COMPROMISED, address, object, expected, observed, "",
                 "%zu bytes of the kernel's constants are not as they were built", size);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
+#include "libmonatt/base/text.h"
 
 #define TEXT_MAXIMUM (64u * 1024 * 1024)
 #define RANGES_MAXIMUM 48 /* of unexplained bytes; more are counted */
@@ -82,13 +83,6 @@ static bool is_running(CheckContext *context)
     return (int64_t)now >= running;
 }
 
-static void to_hex(const uint8_t *bytes, size_t size, char *out)
-{
-    for (size_t i = 0; i < size; i++) {
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-    }
-}
-
 /* Where a call or jump leads whose displacement the bytes at address are, as was built and now. */
 static bool name_branch(const TextWork *work, uint64_t address, char built[CHECK_OBJECT_SIZE],
                         char now[CHECK_OBJECT_SIZE])
@@ -119,8 +113,8 @@ static void find_range(TextWork *work, uint64_t address, size_t size)
     char expected[CHECK_VALUE_SIZE], observed[CHECK_VALUE_SIZE];
 
     check_name_address(work->context, address, object);
-    to_hex(text_built(work, address), shown, expected);
-    to_hex(text_now(work, address), shown, observed);
+    monatt_text_from_bytes(text_built(work, address), shown, expected);
+    monatt_text_from_bytes(text_now(work, address), shown, observed);
     if (name_branch(work, address, from, to)) {
         check_found(work->context, CHECK_COMPROMISED, address, object, expected, observed, "",
                     "kernel text leads to %.60s instead of %.60s", to, from);
@@ -170,7 +164,6 @@ static void begin(TextWork *work, TextState *state, bool boot)
     memset(work->sites, 0, sizeof(work->sites));
     memset(work->changed, 0, sizeof(work->changed));
     work->disagreements = work->traced = work->moving = work->waits = 0;
-    work->boot = boot;
     work->done = boot ? state->done : NULL;
     if (boot) {
         memset(state->done, 0, state->size);

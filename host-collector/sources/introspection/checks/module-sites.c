@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/checks/guest-list.h"
 #include "host-collector/sources/introspection/checks/layout.h"
 #include "libmonatt/base/macros.h"
@@ -113,12 +114,6 @@ static void read_probes(ModuleSites *sites, CheckContext *context, const ModuleR
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
 void module_sites_begin(ModuleSites *sites, CheckContext *context, const Module *module)
 {
     const ModuleSitesLayout *layout = &sites->layout;
@@ -132,7 +127,7 @@ void module_sites_begin(ModuleSites *sites, CheckContext *context, const Module 
                false);
     read_probes(sites, context, &module->ranges[MODULE_TEXT]);
     if (sites->count > 0) {
-        qsort(sites->items, sites->count, sizeof(sites->items[0]), compare);
+        addresses_sort(sites->items, sites->count);
     }
 }
 

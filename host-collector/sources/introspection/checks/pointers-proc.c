@@ -236,13 +236,6 @@ static void walk_tree(ProcWalk *walk, uint64_t root, const char *path)
     }
 }
 
-static void symbol_or_none(CheckContext *context, const char *name, uint64_t *ret_address)
-{
-    if (!guest_kernel_symbol(context->kernel, name, ret_address)) {
-        *ret_address = 0;
-    }
-}
-
 /* The guest's types say where to look in a copy of one entry. */
 static bool is_sane(const ProcLayout *layout)
 {
@@ -291,10 +284,10 @@ void pointers_read_proc(CheckContext *context, PointersCheck *check)
         check_lacks(context, "proc_dir_entry of a sane size");
         return;
     }
-    symbol_or_none(context, "proc_seq_ops", &walk.sequence[0]);
-    symbol_or_none(context, "proc_net_seq_ops", &walk.sequence[1]);
-    symbol_or_none(context, "proc_single_ops", &walk.single[0]);
-    symbol_or_none(context, "proc_net_single_ops", &walk.single[1]);
+    walk.sequence[0] = layout_symbol(context->kernel, "proc_seq_ops");
+    walk.sequence[1] = layout_symbol(context->kernel, "proc_net_seq_ops");
+    walk.single[0] = layout_symbol(context->kernel, "proc_single_ops");
+    walk.single[1] = layout_symbol(context->kernel, "proc_net_single_ops");
     if (guest_kernel_symbol(context->kernel, "proc_root", &root)) {
         walk_tree(&walk, root, "/proc");
     } else {

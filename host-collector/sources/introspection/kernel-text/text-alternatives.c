@@ -8,6 +8,7 @@
  * decoded: a displacement that moved can have but one value.
  */
 #include <stdlib.h>
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
 
 #define CALL 0xe8
@@ -107,12 +108,12 @@ static size_t patched_branch(const Match *match, size_t i)
     uint64_t place = match->from + i;
     uint8_t variant;
 
-    if (match->size - i >= 5 && text_plan_has(plan->returns, plan->return_count, place) &&
+    if (match->size - i >= 5 && addresses_have(plan->returns, plan->return_count, place) &&
         text_return_fits(match->work, match->address + i, match->code + i, match->found + i,
                          &variant)) {
         return i + 5;
     }
-    if (match->size - i >= 5 && text_plan_has(plan->retpolines, plan->retpoline_count, place)) {
+    if (match->size - i >= 5 && addresses_have(plan->retpolines, plan->retpoline_count, place)) {
         size_t size = text_retpoline_size(match->code + i);
         uint8_t moved[6];
         int32_t displacement;

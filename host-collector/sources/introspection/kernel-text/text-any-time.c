@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
 
 #define JUMP_ENTRY 16
@@ -276,9 +277,9 @@ static bool is_function(const TextWork *work, uint64_t target)
     Owner owner;
 
     if (text_has(work, target, 1)) {
-        return text_plan_has(plan->functions, plan->function_count, target) ||
-               text_plan_has(plan->functions, plan->function_count,
-                             target + work->inputs.call_template_size);
+        return addresses_have(plan->functions, plan->function_count, target) ||
+               addresses_have(plan->functions, plan->function_count,
+                              target + work->inputs.call_template_size);
     }
     owners_find(work->context->owners, target, &owner);
     return owner.kind == OWNER_MODULE && !owner.hidden;

@@ -4,23 +4,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
 
 #define TRAMPOLINE_PREFIX "__SCT__"
 #define KEY_PREFIX "__SCK__"
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t left, right;
-    memcpy(&left, a, sizeof(left));
-    memcpy(&right, b, sizeof(right));
-    return left < right ? -1 : left > right;
-}
-
-bool text_plan_has(const uint64_t *list, size_t count, uint64_t address)
-{
-    return count > 0 && bsearch(&address, list, count, sizeof(*list), compare) != NULL;
-}
 
 static bool read_places(const KernelImage *image, const char *section, uint64_t **ret_list,
                         size_t *ret_count)
@@ -40,7 +28,7 @@ static bool read_places(const KernelImage *image, const char *section, uint64_t 
     for (size_t i = 0; i < table.size / 4; i++) {
         (*ret_list)[(*ret_count)++] = text_table_place(&table, i);
     }
-    qsort(*ret_list, *ret_count, sizeof(**ret_list), compare);
+    addresses_sort(*ret_list, *ret_count);
     return true;
 }
 

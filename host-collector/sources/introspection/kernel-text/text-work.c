@@ -3,6 +3,7 @@
  * text-work.c - what all mechanisms of text patching share
  */
 #include "host-collector/sources/introspection/kernel-text/text-work.h"
+#include "libmonatt/base/text.h"
 
 #include <stdio.h>
 
@@ -52,15 +53,6 @@ void text_explain(TextWork *work, TextMechanism mechanism, uint64_t address, siz
     }
 }
 
-static void hex(const uint8_t *bytes, size_t size, char *out, size_t capacity)
-{
-    size_t shown = size < (capacity - 1) / 2 ? size : (capacity - 1) / 2;
-    out[0] = '\0';
-    for (size_t i = 0; i < shown; i++) {
-        snprintf(out + 2 * i, capacity - 2 * i, "%02x", bytes[i]);
-    }
-}
-
 void text_disagree(TextWork *work, TextMechanism mechanism, CheckSeverity severity,
                    uint64_t address, size_t size, const char *expected, const char *why)
 {
@@ -68,7 +60,8 @@ void text_disagree(TextWork *work, TextMechanism mechanism, CheckSeverity severi
 
     work->disagreements++;
     check_name_address(work->context, address, object);
-    hex(text_now(work, address), size, observed, sizeof(observed));
+    size = size < (sizeof(observed) - 1) / 2 ? size : (sizeof(observed) - 1) / 2;
+    monatt_text_from_bytes(text_now(work, address), size, observed);
     check_found(work->context, severity, address, object, expected, observed, "", "%s: %s",
                 text_mechanism_name(mechanism), why);
 }

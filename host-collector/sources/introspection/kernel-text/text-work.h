@@ -82,8 +82,6 @@ typedef struct TextPlan {
 /* False: out of memory; plan is to be cleared all the same. */
 bool text_plan_make(TextPlan *plan, const KernelImage *image) MONATT_MUST_CHECK;
 void text_plan_clear(TextPlan *plan);
-/* Whether a sorted list has it. */
-bool text_plan_has(const uint64_t *list, size_t count, uint64_t address) MONATT_MUST_CHECK;
 
 typedef struct TextWork {
     CheckContext *context;
@@ -96,7 +94,6 @@ typedef struct TextWork {
     uint8_t *work; /* the guest's text, undone as far as it is explained */
     uint8_t
         *done; /* bytes that an any-time site has explained: boot-time sites there are skipped */
-    bool boot; /* boot-time sites are looked at in this pass */
     uint32_t sites[TEXT_MECHANISMS];
     uint32_t changed[TEXT_MECHANISMS];
     uint32_t disagreements;
