@@ -10,21 +10,18 @@
  * without the worker's sandbox.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "host-collector/sources/introspection/checks/check-runner.h"
 #include "host-collector/sources/introspection/task-scan.h"
 #include "libmonatt/base/log.h"
+#include "tests/mutators/ram-file.h"
 
-#define ABOVE_HOLE (4ull << 30)
 #define ROUNDS_MAXIMUM 100000ul
 #define LIST_STEPS 1000000u
 #define TEXT_MAXIMUM (64u * 1024 * 1024)
@@ -48,44 +45,6 @@ static double cpu_us(void)
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static bool open_memory(Bench *bench, MonattError *err)
-{
-    MonattRamRegion regions[2] = {{0}};
-    struct stat status;
-    int fds[2] = {open(bench->file, O_RDONLY | O_CLOEXEC), -1};
-    size_t count = 1;
-
-    if (fds[0] < 0 || fstat(fds[0], &status) < 0) {
-        return monatt_error_set_errno(err, errno, "RAM file: '%s'", bench->file);
-    }
-    regions[0].size = (uint64_t)status.st_size;
-    if (bench->low > 0 && bench->low < regions[0].size) {
-        regions[1] = (MonattRamRegion){.guest_physical = ABOVE_HOLE,
-                                       .size = regions[0].size - bench->low,
-                                       .offset = bench->low};
-        regions[0].size = bench->low;
-        fds[1] = dup(fds[0]);
-        count = 2;
-    }
-    return guest_memory_map(&bench->memory, regions, fds, count, err);
-}
-
-static bool map_image(Bench *bench, MonattError *err)
-{
-    struct stat status;
-    int fd = open(bench->image, O_RDONLY | O_CLOEXEC);
-    void *bytes;
-
-    if (fd < 0 || fstat(fd, &status) < 0 ||
-        (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
-        return monatt_error_set_errno(err, errno, "kernel image: '%s'", bench->image);
-    }
-    close(fd);
-    bench->inputs.image = bytes;
-    bench->inputs.image_size = (size_t)status.st_size;
-    return true;
 }
 
 static bool write_note(const Bench *bench, MonattError *err)
@@ -239,14 +198,6 @@ static bool time_all(Bench *bench, MonattError *err)
            time_tasks(bench, err) && time_passes(bench, err);
 }
 
-static bool number(const char *text, unsigned long *ret_value)
-{
-    char *end;
-    errno = 0;
-    *ret_value = strtoul(text, &end, 0);
-    return errno == 0 && end != text && *end == '\0';
-}
-
 static bool parse(int argc, char **argv, Bench *bench)
 {
     static const struct option names[] = {
@@ -273,13 +224,13 @@ static bool parse(int argc, char **argv, Bench *bench)
             bench->note = optarg;
             break;
         case 'w':
-            good = good && number(optarg, &bench->watch_s);
+            good = good && ram_file_number(optarg, &bench->watch_s);
             break;
         case 'l':
-            good = good && number(optarg, &bench->low);
+            good = good && ram_file_number(optarg, &bench->low);
             break;
         case 'n':
-            good = good && number(optarg, &bench->rounds) && bench->rounds > 0 &&
+            good = good && ram_file_number(optarg, &bench->rounds) && bench->rounds > 0 &&
                    bench->rounds <= ROUNDS_MAXIMUM;
             break;
         default:
@@ -300,7 +251,8 @@ int main(int argc, char **argv)
         monatt_log_failure(&err);
         return MONATT_EXIT_USAGE;
     }
-    if (!open_memory(&bench, &err) || (bench.image && !map_image(&bench, &err)) ||
+    if (!ram_file_open(bench.file, bench.low, &bench.memory, &err) ||
+        (bench.image && !ram_file_image(bench.image, &bench.inputs, &err)) ||
         !task_scan_init(&bench.scan, &err) ||
         !(bench.watch_s > 0 ? watch(&bench, &err) : time_all(&bench, &err))) {
         monatt_log_failure(&err);

@@ -13,19 +13,16 @@
  * worker.  A scan: check_runner_measure() with all checks; its findings are false, all of them.
  * Four baselines look at the same RAM.  One JSON object a line.  In this process: no sandbox.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "host-collector/sources/introspection/checks/check-runner.h"
 #include "libmonatt/base/log.h"
 #include "tests/mutators/baselines.h"
 #include "tests/mutators/bounds.h"
+#include "tests/mutators/ram-file.h"
 #include "tests/mutators/vcpu-source.h"
 
 #define PERIODS 3
@@ -253,16 +250,6 @@ static void run_placements(Campaign *campaign, const Options *options)
            alarms);
 }
 
-static void open_clock(unsigned long pid, GuestClocks *clocks)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%lu/schedstat", pid);
-    clocks->vcpus[0].run_fd = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(path, sizeof(path), "/proc/%lu/stat", pid);
-    clocks->vcpus[0].state_fd = open(path, O_RDONLY | O_CLOEXEC);
-    clocks->count = 1;
-}
-
 static void run_scans(Campaign *campaign, const Options *options)
 {
     static GuestClocks clocks;
@@ -271,7 +258,7 @@ static void run_scans(Campaign *campaign, const Options *options)
     unsigned long compromised = 0, degraded = 0, again = 0, incomplete = 0, shown = 0;
     unsigned long unsettled = 0, baselines[BASELINES] = {0};
 
-    open_clock(options->clock, &clocks);
+    ram_file_clock(options->clock, &clocks);
     for (unsigned long i = 0; i < options->scans; i++) {
         bool bad = false, weak = false, repeated = false, partial = false;
         unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
@@ -327,22 +314,6 @@ static bool read_registers(Campaign *campaign, const char *path, MonattError *er
     return true;
 }
 
-static bool map_image(const char *path, CheckInputs *inputs, MonattError *err)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *bytes;
-
-    if (fd < 0 || fstat(fd, &status) < 0 ||
-        (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
-        return monatt_error_set_errno(err, errno, "kernel image: '%s'", path);
-    }
-    inputs->image = bytes;
-    inputs->image_size = (size_t)status.st_size;
-    close(fd);
-    return true;
-}
-
 static bool run(const Options *options, MonattError *err)
 {
     static Campaign campaign;
@@ -355,7 +326,7 @@ static bool run(const Options *options, MonattError *err)
         }
         path = backend;
     }
-    if ((options->image && !map_image(options->image, &campaign.inputs, err)) ||
+    if ((options->image && !ram_file_image(options->image, &campaign.inputs, err)) ||
         !mutator_open(&campaign.mutator, path, options->low, err)) {
         return false;
     }
@@ -385,14 +356,6 @@ static bool run(const Options *options, MonattError *err)
     check_runner_free(campaign.runner);
     mutator_close(&campaign.mutator);
     return true;
-}
-
-static bool number(const char *text, unsigned long *ret_value)
-{
-    char *end;
-    errno = 0;
-    *ret_value = strtoul(text, &end, 0);
-    return errno == 0 && end != text && *end == '\0';
 }
 
 static bool parse(int argc, char **argv, Options *options)
@@ -426,22 +389,24 @@ static bool parse(int argc, char **argv, Options *options)
             }
             break;
         case 'q':
-            good = good && number(optarg, &options->qemu);
+            good = good && ram_file_number(optarg, &options->qemu);
             break;
         case 'l':
-            good = good && number(optarg, &options->low);
+            good = good && ram_file_number(optarg, &options->low);
             break;
         case 'n':
-            good = good && number(optarg, &options->count) && options->count <= COUNT_MAXIMUM;
+            good =
+                good && ram_file_number(optarg, &options->count) && options->count <= COUNT_MAXIMUM;
             break;
         case 's':
-            good = good && number(optarg, &options->seed);
+            good = good && ram_file_number(optarg, &options->seed);
             break;
         case 'S':
-            good = good && number(optarg, &options->scans) && options->scans <= COUNT_MAXIMUM;
+            good =
+                good && ram_file_number(optarg, &options->scans) && options->scans <= COUNT_MAXIMUM;
             break;
         case 'k':
-            good = good && number(optarg, &options->clock);
+            good = good && ram_file_number(optarg, &options->clock);
             break;
         case 'v':
             options->survivable = 1;

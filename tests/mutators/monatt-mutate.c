@@ -19,6 +19,7 @@
 #include <string.h>
 #include "libmonatt/base/log.h"
 #include "tests/mutators/mutate.h"
+#include "tests/mutators/ram-file.h"
 
 #define SUB_CHECKS 32
 
@@ -33,14 +34,6 @@ typedef struct Options {
     char *const *words;
     int word_count;
 } Options;
-
-static bool number(const char *text, unsigned long *ret_value)
-{
-    char *end;
-    errno = 0;
-    *ret_value = strtoul(text, &end, 0);
-    return errno == 0 && end != text && *end == '\0';
-}
 
 static void print_checks(uint32_t checks)
 {
@@ -137,7 +130,7 @@ static bool work(Mutator *mutator, const Options *options, MonattError *err)
     } else if ((strcmp(verb, "unlink") == 0 || strcmp(verb, "relink") == 0) &&
                options->word_count == 4) {
         done = move_node(mutator, options->words, err);
-    } else if (!number(word, &pid) || pid == 0 || pid > UINT32_MAX) {
+    } else if (!ram_file_number(word, &pid) || pid == 0 || pid > UINT32_MAX) {
         return usage(err);
     } else if (strcmp(verb, "unhide") == 0) {
         done = mutate_unhide(mutator, (uint32_t)pid, err);
@@ -199,13 +192,13 @@ static bool parse(int argc, char **argv, Options *options)
             options->memory = optarg;
             break;
         case 'q':
-            good = good && number(optarg, &options->qemu);
+            good = good && ram_file_number(optarg, &options->qemu);
             break;
         case 'l':
-            good = good && number(optarg, &options->low);
+            good = good && ram_file_number(optarg, &options->low);
             break;
         case 's':
-            good = good && number(optarg, &options->seed);
+            good = good && ram_file_number(optarg, &options->seed);
             break;
         case 'u':
             options->undo = optarg;

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "tests/mutators/ram-file.h"
 
-#define ABOVE_HOLE (4ull << 30)
 #define DRAWS 10000
 #define FUNCTION_MAXIMUM 65536u
 #define FREED_INIT 0xcc /* traps: what stands there does nothing */
@@ -50,22 +50,19 @@ bool mutator_backend(unsigned long qemu, char *path, size_t capacity, MonattErro
 
 bool mutator_open(Mutator *mutator, const char *path, uint64_t low, MonattError *err)
 {
-    MonattRamRegion regions[2] = {{0}};
+    MonattRamRegion regions[2];
     struct stat status;
     int fds[2] = {open(path, O_RDWR | O_CLOEXEC), -1};
-    size_t count = 1;
+    size_t count;
 
     if (fds[0] < 0 || fstat(fds[0], &status) < 0) {
         return monatt_error_set_errno(err, errno, "guest memory: '%s'", path);
     }
-    mutator->size = regions[0].size = (uint64_t)status.st_size;
-    mutator->low = low > 0 && low < mutator->size ? low : 0;
-    if (mutator->low > 0) {
-        regions[0].size = low;
-        regions[1] = (MonattRamRegion){
-            .guest_physical = ABOVE_HOLE, .size = mutator->size - low, .offset = low};
+    mutator->size = (uint64_t)status.st_size;
+    count = ram_file_regions(mutator->size, low, regions);
+    mutator->low = count == 2 ? low : 0;
+    if (count == 2) {
         fds[1] = dup(fds[0]);
-        count = 2;
     }
     mutator->writable = mmap(NULL, mutator->size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
     if (mutator->writable == MAP_FAILED) {
@@ -158,10 +155,10 @@ bool mutator_read_u64(Mutator *mutator, uint64_t address, uint64_t *ret_value, M
 bool mutator_write_physical(Mutator *mutator, uint64_t physical, const void *bytes, size_t size,
                             MonattError *err)
 {
-    uint64_t offset = mutator->low > 0 && physical >= ABOVE_HOLE
-                          ? physical - ABOVE_HOLE + mutator->low
+    uint64_t offset = mutator->low > 0 && physical >= RAM_ABOVE_HOLE
+                          ? physical - RAM_ABOVE_HOLE + mutator->low
                           : physical;
-    uint64_t end = mutator->low > 0 && physical < ABOVE_HOLE ? mutator->low : mutator->size;
+    uint64_t end = mutator->low > 0 && physical < RAM_ABOVE_HOLE ? mutator->low : mutator->size;
     MutationWrite *write = &mutator->writes[mutator->write_count];
 
     if (offset > end || size > end - offset) {

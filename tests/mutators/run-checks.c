@@ -11,21 +11,17 @@
  * passes, whose sightings are only counted.  One JSON object a line. In this process: no sandbox,
  * so it is not for guests that nobody knows.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "host-collector/sources/introspection/checks/check-runner.h"
 #include "libmonatt/base/log.h"
+#include "tests/mutators/ram-file.h"
 #include "tests/mutators/vcpu-source.h"
 
-#define ABOVE_HOLE (4ull << 30)
 #define COUNT_MAXIMUM 10000000ul
 
 typedef struct Options {
@@ -145,55 +141,6 @@ static void print_report(const CheckReport *report, const Table *table)
     fflush(stdout);
 }
 
-static bool open_memory(const Options *options, GuestMemory *memory, MonattError *err)
-{
-    MonattRamRegion regions[2] = {{0}};
-    struct stat status;
-    int fds[2] = {open(options->file, O_RDONLY | O_CLOEXEC), -1};
-    size_t count = 1;
-
-    if (fds[0] < 0 || fstat(fds[0], &status) < 0) {
-        return monatt_error_set_errno(err, errno, "RAM file: '%s'", options->file);
-    }
-    regions[0].size = (uint64_t)status.st_size;
-    if (options->low > 0 && options->low < regions[0].size) {
-        regions[1] = (MonattRamRegion){.guest_physical = ABOVE_HOLE,
-                                       .size = regions[0].size - options->low,
-                                       .offset = options->low};
-        regions[0].size = options->low;
-        fds[1] = dup(fds[0]);
-        count = 2;
-    }
-    return guest_memory_map(memory, regions, fds, count, err);
-}
-
-static bool map_image(const char *path, CheckInputs *inputs, MonattError *err)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *bytes;
-
-    if (fd < 0 || fstat(fd, &status) < 0 ||
-        (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
-        return monatt_error_set_errno(err, errno, "kernel image: '%s'", path);
-    }
-    inputs->image = bytes;
-    inputs->image_size = (size_t)status.st_size;
-    return true;
-}
-
-static void open_clock(unsigned long pid, GuestClocks *clocks)
-{
-    char path[64];
-    if (pid > 0) {
-        snprintf(path, sizeof(path), "/proc/%lu/schedstat", pid);
-        clocks->vcpus[0].run_fd = open(path, O_RDONLY | O_CLOEXEC);
-        snprintf(path, sizeof(path), "/proc/%lu/stat", pid);
-        clocks->vcpus[0].state_fd = open(path, O_RDONLY | O_CLOEXEC);
-        clocks->count = 1;
-    }
-}
-
 static bool measure(const Options *options, MonattError *err)
 {
     static GuestMemory memory;
@@ -214,15 +161,16 @@ static bool measure(const Options *options, MonattError *err)
     if (!runner || (options->table && !(tables = calloc(forms, sizeof(*tables))))) {
         return monatt_error_set(err, MONATT_ERROR_SYSTEM, "run-checks: out of memory");
     }
-    if ((options->image && !map_image(options->image, &inputs, err)) ||
-        !open_memory(options, &memory, err) || !guest_kernel_find(&kernel, &memory, err)) {
+    if ((options->image && !ram_file_image(options->image, &inputs, err)) ||
+        !ram_file_open(options->file, options->low, &memory, err) ||
+        !guest_kernel_find(&kernel, &memory, err)) {
         return false;
     }
     if (options->qmp && !vcpu_source_read(options->qmp, vcpus, &vcpu_count, err)) {
         return false;
     }
     inputs.vcpu_count = (uint32_t)vcpu_count;
-    open_clock(options->clock, &clocks);
+    ram_file_clock(options->clock, &clocks);
     for (unsigned long i = 0; i < options->count; i++) {
         const struct timespec gap = {.tv_sec = (time_t)(options->gap_ms / 1000),
                                      .tv_nsec = (long)(options->gap_ms % 1000) * 1000000};
@@ -246,14 +194,6 @@ static bool measure(const Options *options, MonattError *err)
     guest_kernel_clear(&kernel);
     guest_memory_clear(&memory);
     return true;
-}
-
-static bool number(const char *text, unsigned long *ret_value)
-{
-    char *end;
-    errno = 0;
-    *ret_value = strtoul(text, &end, 0);
-    return errno == 0 && end != text && *end == '\0';
 }
 
 static bool want(const char *name, Options *options)
@@ -296,22 +236,24 @@ static bool parse(int argc, char **argv, Options *options)
             good = good && table_form(optarg);
             break;
         case 'l':
-            good = good && number(optarg, &options->low);
+            good = good && ram_file_number(optarg, &options->low);
             break;
         case 'k':
-            good = good && number(optarg, &options->clock);
+            good = good && ram_file_number(optarg, &options->clock);
             break;
         case 'n':
-            good = good && number(optarg, &options->count) && options->count <= COUNT_MAXIMUM;
+            good =
+                good && ram_file_number(optarg, &options->count) && options->count <= COUNT_MAXIMUM;
             break;
         case 'd':
-            good = good && number(optarg, &options->deadline_ms) && options->deadline_ms <= 60000;
+            good = good && ram_file_number(optarg, &options->deadline_ms) &&
+                   options->deadline_ms <= 60000;
             break;
         case 'c':
             good = good && want(optarg, options);
             break;
         case 'g':
-            good = good && number(optarg, &options->gap_ms) && options->gap_ms <= 60000;
+            good = good && ram_file_number(optarg, &options->gap_ms) && options->gap_ms <= 60000;
             break;
         case 'p':
             options->passes = 1;

@@ -8,7 +8,6 @@
 #include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/task-views.h"
 
-
 #define QUEUE_MAXIMUM 4096 /* waiting tasks of one CPU that are looked at */
 
 static bool add_task(GuestKernel *kernel, uint64_t address, TaskTable *table)
