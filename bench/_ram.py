@@ -8,7 +8,6 @@ import contextlib
 import glob
 import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -37,16 +36,6 @@ def kernel_with_symbols(root):
     raise FileNotFoundError(f"{root} has no kernel with debug symbols")
 
 
-def memory_of(guest):
-    """The path of a running guest's RAM."""
-    folder = f"/proc/{guest.process.pid}/fd"
-    for name in os.listdir(folder):
-        with contextlib.suppress(OSError):
-            if re.match(r"/memfd:memory-backend-memfd", os.readlink(f"{folder}/{name}")):
-                return f"{folder}/{name}"
-    raise FileNotFoundError("QEMU has no memory-backend-memfd")
-
-
 @contextlib.contextmanager
 def ram_file(memory_mb, processes=0, fill_mb=0, vmlinuz=None):
     """The RAM of a guest that has booted, started processes and written fill_mb of random bytes."""
@@ -63,7 +52,7 @@ def ram_file(memory_mb, processes=0, fill_mb=0, vmlinuz=None):
                 guest.run(f"mkdir -p /fill && mount -t tmpfs -o size={fill_mb + 1}M none /fill && "
                           f"head -c {fill_mb << 20} /dev/urandom >/fill/it", seconds=PATIENCE_S)
             guest.qmp("stop")
-            with open(memory_of(guest), "rb") as data, open(f"{folder}/ram", "wb") as out:
+            with open(guest.memory_file(), "rb") as data, open(f"{folder}/ram", "wb") as out:
                 shutil.copyfileobj(data, out, 1 << 20)
         yield f"{folder}/ram"
     finally:

@@ -37,7 +37,7 @@ def run():
                 watcher = None
                 if kind == "watched":
                     watcher = subprocess.Popen(
-                        [_ram.INTROSPECT, "--file", _ram.memory_of(guest), "--image",
+                        [_ram.INTROSPECT, "--file", guest.memory_file(), "--image",
                          guest_library.kernel(), "--watch", "1000"])
                     time.sleep(1)  # the first pass is another figure
                 try:

@@ -6,22 +6,19 @@ All of the text of a healthy guest is explained: idle, with a static key switche
 traced, with probes.  Each attack that writes text or constants is found and named; put back, the
 guest is healthy again and goes on.
 """
-import contextlib
 import glob
-import json
 import os
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
+import run_checks  # noqa: E402
 import suite_tree  # noqa: E402
 from guest import Guest, GuestError  # noqa: E402
 from tap import Tap  # noqa: E402
 
-RUN = paths.build("tests", "mutators", "run-checks")
 CHECKS = ("kernel-origin", "kernel-text", "kernel-rodata")
 TRACED = ("mkdir -p /t && mount -t tracefs none /t && cd /t && echo 'vfs_*' >set_ftrace_filter && "
           "echo function >current_tracer")
@@ -40,34 +37,12 @@ ATTACKS = (("syscall-call", "kernel-text"), ("entry-byte", "kernel-text"),
            ("rodata-byte", "kernel-rodata"), ("rodata-pointer", "kernel-rodata"))
 
 
-@contextlib.contextmanager
-def clock():
-    """A process that always runs: the guest's clock while the guest itself stands still."""
-    child = subprocess.Popen(["sh", "-c", "while :; do :; done"],
-                             preexec_fn=guest_library.die_with_parent)
-    try:
-        yield child.pid
-    finally:
-        child.kill()
-        child.wait()
-
-
 class Look:
     """One measurement by the three checks."""
 
     def __init__(self, guest, vmlinuz, clock_pid, checks=CHECKS):
-        registers = f"{guest.folder}/registers"
-        with open(registers, "w") as file:
-            file.write(guest.qmp("human-monitor-command",
-                                 **{"command-line": "info registers -a"}))
-        words = [RUN, "--file", guest.memory_file(), "--image", vmlinuz, "--qmp",
-                 registers, "--clock", str(clock_pid), "--deadline", "60000"]
-        for name in checks:
-            words += ["--check", name]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=200)
-        if done.returncode != 0:
-            raise GuestError(f"run-checks: {done.stderr.strip()}")
-        report = json.loads(done.stdout)
+        report = run_checks.run(guest, *checks, image=vmlinuz, clock_pid=clock_pid, seconds=200,
+                                registers=run_checks.registers_of(guest), deadline_ms=60000)[0]
         self.results = {result["check"]: result for result in report["results"]}
         self.findings = report["findings"]
         self.report = report
@@ -76,8 +51,7 @@ class Look:
         return self.results[check]["counters"].get(what, 0)
 
     def is_healthy(self):
-        return not self.findings and all(result["reason"] == 0 and result["unsettled"] == 0
-                                         for result in self.results.values())
+        return run_checks.is_healthy(self.report)
 
     def is_explained(self):
         return self.is_healthy() and self.count("explained ppm") == 1000000 and \
@@ -123,7 +97,7 @@ def check_changes(tap, guest, vmlinuz, name, before):
 def check_attacks(tap, guest, vmlinuz, name):
     """Written while the guest stands: none of them would leave it running for long."""
     guest.qmp("stop")
-    with clock() as pid:
+    with run_checks.clock() as pid:
         for number, (attack, check) in enumerate(ATTACKS):
             undo = f"{guest.folder}/undo"
             try:

@@ -20,7 +20,7 @@ import driver_module  # noqa: E402
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
 from guest import Guest  # noqa: E402
-from run_checks import COMPROMISED, PROGRAM, check, memory_of, run  # noqa: E402
+from run_checks import COMPROMISED, PROGRAM, check, run  # noqa: E402
 from tap import Tap  # noqa: E402
 
 LOOP_S = 6
@@ -101,7 +101,7 @@ def check_loop(tap, release, guest):
 
 def check_text(tap, release, guest):
     """The first look is the reference: one process looks on while a byte is changed."""
-    watch = subprocess.Popen([PROGRAM, "--file", memory_of(guest), "--clock",
+    watch = subprocess.Popen([PROGRAM, "--file", guest.memory_file(), "--clock",
                               str(guest.process.pid), "--check", "module-text", "--count", "1000000"],
                              stdout=subprocess.PIPE, text=True)
     try:

@@ -18,37 +18,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
+import run_checks  # noqa: E402
 from guest import Guest  # noqa: E402
+from run_checks import COMPROMISED, DEGRADED, check  # noqa: E402
 from tap import Tap  # noqa: E402
 
-RUN_CHECKS = paths.build("tests", "mutators", "run-checks")
 HOLDER = paths.build("tests", "guest", "socket-holder")
-COMPROMISED, DEGRADED = 1, 2
 STORM_LOOKS = 15
 KINDS = ["tcp=4001", "tcp6=4002", "pair=4003", "udp=4004", "raw", "packet", "netlink",
          "unix=/tmp/named", "unix=@nameless"]
-
-
-def memory_of(guest):
-    folder = f"/proc/{guest.process.pid}/fd"
-    for name in os.listdir(folder):
-        if "memory-backend-memfd" in os.readlink(f"{folder}/{name}"):
-            return f"{folder}/{name}"
-    raise RuntimeError("QEMU has no memory backend")
-
-
-def check(guest, name, table=None, once=False):
-    """One report of a check: {"result", "findings", "rows"}."""
-    words = [RUN_CHECKS, "--file", memory_of(guest), "--check", name, "--clock",
-             str(guest.process.pid), "--deadline", "10000"]
-    words += ["--table", table] if table else []
-    words += ["--passes"] if once else []
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"run-checks: {done.returncode}: {done.stderr.strip()}")
-    report = json.loads(done.stdout)
-    return {"result": report["results"][0], "findings": report["findings"],
-            "rows": report.get("rows", [])}
 
 
 def end_of(text):
@@ -226,7 +204,8 @@ def digest_of(path):
 
 def check_programs(tap, guest):
     """Which programs run, and how many of those that were started were seen."""
-    words = [RUN_CHECKS, "--file", memory_of(guest), "--check", "programs", "--table", "programs"]
+    words = [run_checks.PROGRAM, "--file", guest.memory_file(), "--check", "programs", "--table",
+             "programs"]
     sleepers = []
     with subprocess.Popen([*words, "--count", "2", "--gap", "6000"], stdout=subprocess.PIPE,
                           text=True) as looker:
@@ -263,7 +242,7 @@ def check_hooks(tap, guest):
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(RUN_CHECKS, paths.MUTATE, HOLDER)
+    lacking = guest_library.missing() or paths.missing(run_checks.PROGRAM, paths.MUTATE, HOLDER)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     kernel = os.environ.get("MONATT_TEST_VMLINUZ")

@@ -5,7 +5,6 @@
 Work inside the guest is no finding; each technique written into its RAM is, by the right check and
 name, and put back nothing is left.
 """
-import contextlib
 import json
 import os
 import subprocess
@@ -16,10 +15,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
+import run_checks  # noqa: E402
 from guest import Guest, GuestError  # noqa: E402
+from run_checks import COMPROMISED, DEGRADED  # noqa: E402
 from tap import Tap  # noqa: E402
 
-RUN = paths.build("tests", "mutators", "run-checks")
 CHECKS = ("interrupt-table", "control-registers", "function-pointers", "strings", "credentials",
           "vdso")
 USER = "start-stop-daemon -S -b -c 1000:1000 -x /bin/sleep -- 1000"
@@ -45,47 +45,17 @@ ATTACKS = (
     ("lsm-hook", "function-pointers"), ("credential-init", "credentials"),
     ("credential-other", "credentials"), ("vdso-byte", "vdso"),
 )
-COMPROMISED, DEGRADED = 1, 2
 PATIENCE_S = 60
 
 
-@contextlib.contextmanager
-def clock():
-    """A process that always runs: the guest's clock while the guest itself stands still."""
-    child = subprocess.Popen([sys.executable, "-c", "while True: pass"],
-                             preexec_fn=guest_library.die_with_parent)
-    try:
-        yield child.pid
-    finally:
-        child.kill()
-        child.wait()
-
-
-def words_of(guest, pid, checks, registers=None):
-    if registers is None:
-        registers = guest.qmp("human-monitor-command", **{"command-line": "info registers -a"})
-    with open(f"{guest.folder}/registers", "w") as file:
-        file.write(registers)
-    words = [RUN, "--file", guest.memory_file(), "--qmp", f"{guest.folder}/registers", "--clock",
-             str(pid), "--deadline", "20000"]
-    if "vdso" in checks:
-        words += ["--image", VMLINUZ or guest_library.kernel()]
-    for name in checks:
-        words += ["--check", name]
-    return words
+def how(guest, pid, checks, registers=None):
+    return {"clock_pid": pid, "deadline_ms": 20000,
+            "registers": run_checks.registers_of(guest, registers),
+            "image": "vdso" in checks and (VMLINUZ or guest_library.kernel())}
 
 
 def look(guest, pid, checks=CHECKS, registers=None):
-    done = subprocess.run(words_of(guest, pid, checks, registers), capture_output=True, text=True,
-                          timeout=120)
-    if done.returncode != 0:
-        raise GuestError(f"run-checks: {done.stderr.strip()}")
-    return json.loads(done.stdout)
-
-
-def is_healthy(report):
-    return not report["findings"] and all(result["reason"] == 0 and result["unsettled"] == 0
-                                          for result in report["results"])
+    return run_checks.run(guest, *checks, **how(guest, pid, checks, registers))[0]
 
 
 def names(finding, done):
@@ -97,7 +67,7 @@ def check_attacks(tap, guest):
     """Written while the guest stands: it would not go on for long with most of them."""
     undo = f"{guest.folder}/undo"
     guest.qmp("stop")
-    with clock() as pid:
+    with run_checks.clock() as pid:
         for number, (attack, check) in enumerate(ATTACKS):
             try:
                 done = guest.mutate("apply", attack, "--seed", str(number), "--undo", undo,
@@ -113,7 +83,7 @@ def check_attacks(tap, guest):
             tap.ok(bool(found), f"{attack}: found by {check}", (done, report))
             guest.mutate("undo", undo, stands=True)
             report = look(guest, pid, (check,))
-            tap.ok(is_healthy(report), f"{attack}: put back, nothing is found", report)
+            tap.ok(run_checks.is_healthy(report), f"{attack}: put back, nothing is found", report)
     guest.qmp("cont")
 
 
@@ -135,8 +105,9 @@ def check_registers(tap, guest):
 def check_rise(tap, guest):
     """uid 0 written into the credentials of a user's process between two looks."""
     guest.run(USER)
-    with clock() as pid:
-        words = words_of(guest, pid, ("credentials",)) + ["--count", "1000000"]
+    with run_checks.clock() as pid:
+        words = run_checks.words(guest, "credentials", count=1000000,
+                                 **how(guest, pid, ("credentials",)))
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
             first = json.loads(child.stdout.readline())
             done = guest.mutate("apply", "credential-uid", "--undo", f"{guest.folder}/undo")
@@ -158,17 +129,17 @@ def main():
     tap = Tap()
     if paths.sanitized():
         tap.skip_all("the plain build runs it; guest/truth runs every check with sanitizers")
-    lacking = guest_library.missing() or paths.missing(RUN, paths.MUTATE)
+    lacking = guest_library.missing() or paths.missing(run_checks.PROGRAM, paths.MUTATE)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     with tap, Guest(vcpus=2, vmlinuz=VMLINUZ, memory_mb=512 if VMLINUZ else 256) as guest:
         tap.note(guest.run("uname -r").text)
         report = look(guest, guest.process.pid)
-        tap.ok(is_healthy(report), "idle: nothing is found and all could be read", report)
+        tap.ok(run_checks.is_healthy(report), "idle: nothing is found and all could be read", report)
         for what, command in BENIGN:
             guest.run(command)
             report = look(guest, guest.process.pid)
-            tap.ok(is_healthy(report), f"{what}: nothing is found", report)
+            tap.ok(run_checks.is_healthy(report), f"{what}: nothing is found", report)
         check_registers(tap, guest)
         check_rise(tap, guest)
         check_attacks(tap, guest)

@@ -7,9 +7,7 @@ what watches or confines is no finding, what may alter things is named with its 
 written out of its list is found.  A program's digest is the same after a boot of another kernel.
 """
 import glob
-import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -17,14 +15,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
+import run_checks  # noqa: E402
 import suite_tree  # noqa: E402
 from guest import Guest, Host, wait_for  # noqa: E402
+from run_checks import COMPROMISED, DEGRADED  # noqa: E402
 from tap import Tap  # noqa: E402
 
-RUN_CHECKS = paths.build("tests", "mutators", "run-checks")
 LOADER = paths.build("tests", "guest", "bpf-load")
 CHECKS = ("bpf", "kprobes", "ftrace")
-COMPROMISED, DEGRADED = 1, 2
 TRACING = "/sys/kernel/tracing"
 # They watch, or confine a control group, as systemd's do.
 HARMLESS = ["filter", "twin_a", "twin_b", "observe", "device", "egress", "fentry", "maps"]
@@ -51,16 +49,7 @@ UNTRACE = f"cd {TRACING} && echo nop >current_tracer && echo >set_ftrace_filter"
 
 def look(guest, table=None, once=False):
     """One report of the three checks: results by name, findings, rows."""
-    words = [RUN_CHECKS, "--file", guest.memory_file(), "--clock", str(guest.process.pid),
-             "--deadline", "10000"]
-    for name in CHECKS:
-        words += ["--check", name]
-    words += ["--table", table] if table else []
-    words += ["--passes"] if once else []
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"run-checks: {done.returncode}: {done.stderr.strip()}")
-    report = json.loads(done.stdout)
+    report = run_checks.run(guest, *CHECKS, table=table, once=once)[0]
     report["results"] = {result["check"]: result for result in report["results"]}
     return report
 
@@ -230,7 +219,7 @@ def main():
     tap = Tap()
     if paths.sanitized():
         tap.skip_all("the plain build runs it; guest/truth runs every check with sanitizers")
-    lacking = guest_library.missing() or paths.missing(RUN_CHECKS, LOADER)
+    lacking = guest_library.missing() or paths.missing(run_checks.PROGRAM, LOADER)
     if lacking:
         tap.skip_all(f"no {lacking}")
     with tap:

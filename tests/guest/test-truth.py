@@ -18,11 +18,11 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
 import rootkit  # noqa: E402
+import run_checks  # noqa: E402
 from guest import Guest  # noqa: E402
 from tap import Tap  # noqa: E402
 
 CAMPAIGN = paths.build("tests", "mutators", "campaign")
-RUN_CHECKS = paths.build("tests", "mutators", "run-checks")
 STORM = paths.build("tests", "guest", "fork-storm")
 PLACEMENTS = os.environ.get("MONATT_PLACEMENTS", "2")
 SCANS = os.environ.get("MONATT_SCANS", "25")
@@ -71,16 +71,7 @@ def check_benign(tap, guest):
 
 
 def findings(guest):
-    done = subprocess.run([RUN_CHECKS, "--file", memory_of(guest), "--clock",
-                           str(guest.process.pid), "--deadline", "8000"],
-                          capture_output=True, text=True, timeout=120, check=True)
-    return json.loads(done.stdout)["findings"]
-
-
-def memory_of(guest):
-    folder = f"/proc/{guest.process.pid}/fd"
-    return next(f"{folder}/{name}" for name in os.listdir(folder)
-                if os.readlink(f"{folder}/{name}").startswith("/memfd:memory-backend-memfd"))
+    return run_checks.run(guest, deadline_ms=8000)[0]["findings"]
 
 
 def check_module(tap, guest):
@@ -137,7 +128,7 @@ def check_placements(tap, guest):
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(CAMPAIGN, RUN_CHECKS, STORM)
+    lacking = guest_library.missing() or paths.missing(CAMPAIGN, run_checks.PROGRAM, STORM)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     try:
