@@ -5,7 +5,8 @@
 #
 # On the second serial port: a line "length base64" (a shell command) comes in, one line "status
 # base64(stdout) base64(stderr)" goes out; "-" stands for nothing.  A line that lost characters, as a
-# serial port may under load, is answered "again - -".  Test only: it obeys anyone.
+# serial port may under load, is answered "again - -".  An empty line, which the other side sends in
+# case the end of its line is what was lost, is none.  Test only: it obeys anyone.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox --install -s
 mount -t proc proc /proc
@@ -22,6 +23,7 @@ encode() {
 }
 echo "agent ready" >&3
 while read -r length line <&3; do
+    [ -n "$length" ] || continue
     if [ "${#line}" != "$length" ]; then
         echo "again - -" >&3
         continue

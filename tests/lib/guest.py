@@ -41,6 +41,7 @@ START_PATIENCE_S = 60
 DEVICE_END_PATIENCE_S = 10
 CONSOLE_LINES = 50
 SEND_TRIES = 5            # of a command whose line the serial port cut short
+NUDGE_AFTER_S = 20        # without an answer: the end of the command's line may be what was lost
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -436,16 +437,20 @@ class Guest(Cleaner):
         with open(self.console_path, "rb") as file:
             return file.read().decode(errors="replace")
 
-    def line(self, seconds):
-        """The next line of the agent's port."""
+    def line(self, seconds, command=None):
+        """The next line of the agent's port; command: what it answers."""
         end = time.monotonic() + seconds
+        nudge = time.monotonic() + NUDGE_AFTER_S
         while b"\n" not in self.buffer:
             left = end - time.monotonic()
             if left <= 0:
-                raise GuestError(f"guest: no answer within {seconds} s")
+                raise GuestError(f"guest: no answer within {seconds} s to '{command or 'its start'}'")
             if not select.select([self.agent], [], [], min(left, 1))[0]:
                 if "Kernel panic" in self.console():
                     raise GuestError("guest: kernel panic")
+                if command and time.monotonic() > nudge:
+                    self.agent.sendall(b"\n")
+                    nudge = time.monotonic() + NUDGE_AFTER_S
                 continue
             more = self.agent.recv(65536)
             if not more:
@@ -468,7 +473,7 @@ class Guest(Cleaner):
         for _ in range(SEND_TRIES):
             if line == b"again - -":
                 self.send(command)
-                line = self.line(seconds)
+                line = self.line(seconds, command)
         try:
             status, out, err = line.split(b" ")
             result = Result(int(status), *[b"" if text == b"-" else
