@@ -12,7 +12,9 @@
 #define FUNCTION(n) (INVENTED_KERNEL + INVENTED_TEXT + 0x100ull * (n))
 #define BASE FUNCTION(2)
 #define WRITE_USER (FUNCTION(3) + 0x40)
-#define CODES 0x60u /* offset of the instructions */
+#define GROUP_SIZE 0x90u /* a control group; its state is its first member */
+#define ONLINE 2u        /* the mark of one that was not removed */
+#define CODES 0x60u      /* offset of the instructions */
 
 static const InventedRow rows[] = {
     {"xarray", NULL, 0x10, NULL},
@@ -65,6 +67,19 @@ static const InventedRow rows[] = {
     {NULL, "name", 0x18, NULL},
     {NULL, "flags", 0x58, "u32"},
     {NULL, "prog_array", 0x68, NULL},
+    {"cgroup_subsys_state", NULL, 0x60, NULL},
+    {NULL, "sibling", 0x10, NULL},
+    {NULL, "children", 0x20, NULL},
+    {NULL, "flags", 0x34, "u32"},
+    {"cgroup_bpf", NULL, 0x18, NULL},
+    {NULL, "effective", 0x0, "u64[3]"},
+    {"cgroup", NULL, GROUP_SIZE, NULL},
+    {NULL, "self", 0x0, "cgroup_subsys_state"},
+    {NULL, "nr_populated_csets", 0x64, "u32"},
+    {NULL, "bpf", 0x70, "cgroup_bpf"},
+    {"cgroup_root", NULL, 0x100, NULL},
+    {NULL, "cgrp", 0x10, "cgroup"},
+    {"CSS_ONLINE", NULL, ONLINE, "enum"},
 };
 
 static InventedKernel invented;
@@ -116,7 +131,8 @@ static uint64_t program(uint32_t id, uint32_t type, const char *name, uint64_t h
     return address;
 }
 
-static void set_up(void)
+/* All but invented_end(). */
+static void prepare(void)
 {
     uint64_t array, name;
 
@@ -141,6 +157,11 @@ static void set_up(void)
     invented_u64(&invented, event + 0x68, array);
     invented_u64(&invented, array + 0x10, watcher);
     invented_ring_add(&invented, events, event);
+}
+
+static void set_up(void)
+{
+    prepare();
     invented_end(&invented, rows, G_N_ELEMENTS(rows));
 }
 
@@ -226,6 +247,34 @@ static void test_hidden(void)
     tear_down();
 }
 
+/* A removed control group keeps pointers to what was freed; one that has processes is none. */
+static void test_removed_group(void)
+{
+    uint64_t root, group, array;
+
+    prepare();
+    root = invented_variable(&invented, "cgrp_dfl_root", 0x100) + 0x10;
+    group = invented_allocate(&invented, GROUP_SIZE);
+    array = invented_allocate(&invented, 0x40);
+    invented_ring(&invented, root + 0x20);
+    invented_ring(&invented, group + 0x20);
+    invented_ring_add(&invented, root + 0x20, group + 0x10);
+    invented_u32(&invented, group + 0x34, ONLINE);
+    invented_u64(&invented, group + 0x70 + 8, array);
+    invented_u64(&invented, array + 0x10, invented_allocate(&invented, 0x80)); /* freed, reused */
+    invented_end(&invented, rows, G_N_ELEMENTS(rows));
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 2); /* and the writer */
+    invented_u32(&invented, group + 0x34, 0);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 1);
+    g_assert_cmpstr(one.sightings.items[0].object, ==, "BPF program 5 'writer'");
+    invented_u32(&invented, group + 0x64, 1);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 2);
+    tear_down();
+}
+
 /* Parts of a program have symbols of their own and no number. */
 static void test_parts(void)
 {
@@ -264,6 +313,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check-bpf/digest", test_digest);
     g_test_add_func("/check-bpf/hidden", test_hidden);
     g_test_add_func("/check-bpf/parts", test_parts);
+    g_test_add_func("/check-bpf/removed-group", test_removed_group);
     g_test_add_func("/check-bpf/hostile", test_hostile);
     return g_test_run();
 }

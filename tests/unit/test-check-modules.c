@@ -10,7 +10,10 @@
 #include "tests/lib/invented-modules.h"
 
 #define FREE_PAGE (MODULES_SPACE + 0x20000) /* of the module space: nobody's */
+#define COMING_STATE 1u
 #define GOING_STATE 2u
+#define UNFORMED_STATE 3u
+#define MODULE_NAME 0x20u /* in struct module */
 
 static InventedModules made;
 static InventedPass pass;
@@ -83,6 +86,37 @@ static void test_hidden_state(void)
                sizeof(state));
         one(&check_modules, "module 'second'");
     }
+    end(&check_modules);
+}
+
+static void set_state(uint64_t module, uint32_t state)
+{
+    memcpy(invented_modules_at(&made, module + MODULE_STRUCT + MODULE_STATE), &state,
+           sizeof(state));
+}
+
+/* Two programs load one module: the second's waits until the first's is there, in memory only. */
+static void test_waiting(void)
+{
+    uint64_t *text;
+
+    begin();
+    invented_modules_leave_list(&made);
+    invented_modules_leave_kset(&made);
+    invented_modules_leave_tree(&made);
+    text = invented_modules_entry(&made, MODULE_SECOND);
+    *text |= PAGE_NO_EXECUTE;
+    set_state(MODULE_SECOND, UNFORMED_STATE);
+    one(&check_modules, "module 'second'"); /* nobody of that name is being loaded */
+    memcpy(invented_modules_at(&made, MODULE_SECOND + MODULE_STRUCT + MODULE_NAME), "first", 6);
+    one(&check_modules, "module 'first'"); /* the one that has the name is loaded */
+    set_state(MODULE_FIRST, GOING_STATE);
+    none(&check_modules);
+    set_state(MODULE_SECOND, COMING_STATE); /* past its wait */
+    one(&check_modules, "module 'first'");
+    set_state(MODULE_SECOND, UNFORMED_STATE);
+    *text &= ~PAGE_NO_EXECUTE; /* its code runs */
+    one(&check_modules, "module 'first'");
     end(&check_modules);
 }
 
@@ -383,6 +417,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/owners", test_owners);
     g_test_add_func("/modules/hidden", test_hidden);
     g_test_add_func("/modules/hidden-state", test_hidden_state);
+    g_test_add_func("/modules/waiting", test_waiting);
     g_test_add_func("/modules/lies", test_lies);
     g_test_add_func("/modules/tree-only", test_tree_only);
     g_test_add_func("/modules/text", test_text);

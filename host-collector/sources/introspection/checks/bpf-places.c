@@ -33,6 +33,7 @@ typedef struct PlacesLayout {
     uint32_t tracepoint_name;
     uint32_t raw_link_cookie, link_program;
     uint32_t group_self, css_children, css_sibling, group_bpf, bpf_effective, group_node, node_name;
+    uint32_t group_populated, css_flags;
     uint32_t net_devices, device_list, device_name, device_xdp, entity_size, entity_program;
     uint32_t entity_link, device_tcx[2], mprog_items, net_arrays;
     uint32_t kprobe_chain, kprobe_before, kprobe_siblings, kprobe_address, return_probe;
@@ -57,6 +58,8 @@ static const LayoutRow rows[] = {
     MEMBER(group_bpf, "cgroup", "bpf"),
     MEMBER(bpf_effective, "cgroup_bpf", "effective"),
     MEMBER(group_node, "cgroup", "kn"),
+    MEMBER(group_populated, "cgroup", "nr_populated_csets"),
+    MEMBER(css_flags, "cgroup_subsys_state", "flags"),
     MEMBER(node_name, "kernfs_node", "name"),
     MEMBER(net_devices, "net", "dev_base_head"),
     MEMBER(device_list, "net_device", "dev_list"),
@@ -355,6 +358,26 @@ static void read_tracepoints(Places *places)
     tracepoints_walk(places->context, look_at_probe, places);
 }
 
+/*
+ * A group that was removed stays in the tree while anything refers to it, such as the page cache of
+ * a process that ran in it.  The kernel frees its arrays of programs then and leaves the pointers
+ * (cgroup_bpf_release() in kernel/bpf/cgroup.c).  The mark alone is not believed: only an empty
+ * group can be removed, and in an empty one nothing runs.
+ */
+static bool is_removed(Places *places, uint64_t group)
+{
+    const PlacesLayout *layout = &places->layout;
+    uint32_t flags, populated;
+    int64_t online;
+
+    return layout_has(layout->css_flags) && layout_has(layout->group_populated) &&
+           guest_kernel_enumerator(places->context->kernel, "CSS_ONLINE", &online) &&
+           address_space_u32(places->space, group + layout->group_self + layout->css_flags,
+                             &flags) &&
+           address_space_u32(places->space, group + layout->group_populated, &populated) &&
+           !(flags & (uint32_t)online) && populated == 0;
+}
+
 static void read_group(Places *places, uint64_t group)
 {
     const PlacesLayout *layout = &places->layout;
@@ -362,7 +385,8 @@ static void read_group(Places *places, uint64_t group)
     uint32_t count, size;
     char name[48] = "", place[80];
 
-    if (!guest_kernel_array(places->context->kernel, "cgroup_bpf", "effective", &count, &size) ||
+    if (is_removed(places, group) ||
+        !guest_kernel_array(places->context->kernel, "cgroup_bpf", "effective", &count, &size) ||
         size != sizeof(effective[0]) || count > CGROUP_KINDS_MAXIMUM ||
         !address_space_read(places->space, group + layout->group_bpf + layout->bpf_effective,
                             effective, count * size)) {

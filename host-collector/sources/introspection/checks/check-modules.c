@@ -19,6 +19,7 @@
 #define STATE_LIVE 0
 #define MODULES_A_STEP 16 /* that are looked through for one step of the budget */
 #define STATE_GOING 2
+#define STATE_UNFORMED 3
 /* What still knows a module that free_module() is at; any other place makes it no such one. */
 #define AT_ITS_END (MODULE_VIEW_CARVED | MODULE_VIEW_AREA | MODULE_VIEW_PAGES)
 #define VERSION_SIZE 33 /* of srcversion: 24 characters */
@@ -183,6 +184,45 @@ static void row(ModuleViews *views, size_t index)
     table_end_row(context->table);
 }
 
+static bool is_executable(ModuleViews *views, const ModuleRange *range)
+{
+    for (uint64_t at = 0; at < range->size; at += GUEST_PAGE_SIZE) {
+        PageLeaf leaf;
+        if (!check_step(views->context)) {
+            return true; /* not known: it is named rather than left out */
+        }
+        if (page_walk_leaf(&views->context->kernel->space, range->start + at, &leaf) &&
+            leaf.executable) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Whether it is laid out and waits for another of its name to be loaded or unloaded, which takes
+ * as long as that one's init function does; then it gets its place or is freed
+ * (finished_loading() in kernel/module/main.c).  None of its code can run meanwhile.
+ */
+static bool waits_for_its_name(ModuleViews *views, size_t index)
+{
+    const Module *module = &views->list->items[index];
+
+    if (views->views[index] & ~(uint32_t)(MODULE_VIEW_CARVED | MODULE_VIEW_AREA) ||
+        module->state != STATE_UNFORMED || is_executable(views, &module->ranges[MODULE_TEXT]) ||
+        is_executable(views, &module->ranges[MODULE_INIT_TEXT])) {
+        return false;
+    }
+    for (size_t i = 0; i < views->list->count; i++) {
+        const Module *other = &views->list->items[i];
+        if (i != index && (views->views[i] & MODULE_VIEW_LIST) && other->state != STATE_LIVE &&
+            strcmp(other->name, module->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void find_hidden(ModuleViews *views, size_t index)
 {
     const Module *module = &views->list->items[index];
@@ -259,6 +299,7 @@ static void run(CheckContext *context)
     const VmapAreas *areas = owners_areas(context->owners);
     ModuleViews views = {.context = context, .list = owners_modules(context->owners)};
     bool list_known = views.list->missing[0] == '\0';
+    uint64_t waiting = 0;
 
     if (!list_known) {
         check_reason(context, MONATT_REASON_TORN, "%s", views.list->missing);
@@ -274,13 +315,18 @@ static void run(CheckContext *context)
         row(&views, i);
         /* Of a list that was cut nothing can be said to be missing. */
         if (list_known && !(views.views[i] & MODULE_VIEW_LIST)) {
-            find_hidden(&views, i);
+            if (waits_for_its_name(&views, i)) {
+                waiting++;
+            } else {
+                find_hidden(&views, i);
+            }
         } else if (list_known) {
             find_lies(&views, i, areas->missing[0] == '\0');
         }
     }
     check_count(context, "modules", views.list->count);
     check_count(context, "hidden modules", views.hidden);
+    check_count(context, "waiting modules", waiting);
     check_count(context, "areas", areas->count);
 }
 
