@@ -64,20 +64,23 @@ class Kernel:
     def make(self, result):
         with tempfile.TemporaryDirectory(prefix="mg-", dir="/tmp") as work:
             copy_sources(f"{work}/monatt")
-            words = ["make", "-s", "-C", self.headers, "KCFLAGS=-Werror", "modules"]
-            if self.tree:
-                # In a mount namespace of its own: nothing stays mounted whatever happens.
-                words = ["unshare", "--mount", "sh", "-euc",
-                         "mount --make-rprivate /; mount -t proc proc $0/proc; "
-                         "mount --rbind /dev $0/dev; mkdir -p $0/mnt; mount --bind $1 $0/mnt; "
-                         "tree=$0; shift; exec chroot $tree \"$@\"", self.tree, f"{work}/monatt",
-                         *words, "M=/mnt"]
-            else:
-                words.append(f"M={work}/monatt")
-            done = subprocess.run(words, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise RuntimeError(f"driver for {self.release}: {done.stdout}{done.stderr}")
+            self.compile(f"{work}/monatt")
             shutil.copy(f"{work}/monatt/monatt.ko", result)
+
+    def compile(self, folder):
+        """Modules of the sources in folder, beside them; RuntimeError says why not."""
+        words = ["make", "-s", "-C", self.headers, "KCFLAGS=-Werror", "modules"]
+        if self.tree:
+            # In a mount namespace of its own: nothing stays mounted whatever happens.
+            words = ["unshare", "--mount", "sh", "-euc",
+                     "mount --make-rprivate /; mount -t proc proc $0/proc; "
+                     "mount --rbind /dev $0/dev; mkdir -p $0/mnt; mount --bind $1 $0/mnt; "
+                     "tree=$0; shift; exec chroot $tree \"$@\"", self.tree, folder, *words, "M=/mnt"]
+        else:
+            words.append(f"M={folder}")
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"modules for {self.release}: {done.stdout}{done.stderr}")
 
     def module(self, name):
         """A module of the kernel's own, e.g. "fs/configfs/configfs", as the guest can load it."""
@@ -132,9 +135,10 @@ def guest_kernel():
     return Kernel(release, vmlinuz, host_headers(release), lambda: host_modules(release))
 
 
-def suite_kernel(suite):
+def suite_kernel(suite, *purpose):
+    """purpose: of packaging/packages, where it is not suite-SUITE."""
     try:
-        tree = suite_tree.folder(suite)
+        tree = suite_tree.folder(suite, *purpose)
     except suite_tree.Missing as error:
         raise Missing(str(error)) from error
     kernels = sorted(glob.glob(f"{tree}/boot/vmlinuz-*-cloud-amd64"))

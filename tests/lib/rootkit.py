@@ -10,49 +10,33 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 
 import driver_module
-import guest as guest_library
 import paths
 
-SOURCES = ("rootkit.c", "truth.c", "Kbuild")
-
+FOLDER = paths.source("tests", "guest", "rootkit")
+SOURCES = ("rootkit.c", "truth.c", "patch.c", "Kbuild")
 
 Missing = driver_module.Missing
 
 
-def headers():
-    """The folder of kernel headers that belongs to the guests' kernel."""
-    kernel = os.path.basename(guest_library.kernel())
-    return driver_module.host_headers(kernel.removeprefix("vmlinuz-"))
-
-
-def build(name="rootkit"):
-    """name: "truth" is the module that hooks (tests/guest/rootkit/truth.c)."""
-    where = headers()
-    lacking = paths.missing("make", "gcc")
-    if lacking:
-        raise Missing(f"{lacking} is missing")
-    key = hashlib.sha256(where.encode())
+def build(name="rootkit", kernel=None):
+    """name: "truth" hooks, "patch" is a livepatch; kernel: a driver_module.Kernel, where it is not
+    the guests' usual one."""
+    kernel = kernel or driver_module.guest_kernel()
+    key = hashlib.sha256(f"{kernel.tree}{kernel.headers}".encode())
     for source in SOURCES:
-        with open(paths.source("tests", "guest", "rootkit", source), "rb") as file:
+        with open(f"{FOLDER}/{source}", "rb") as file:
             key.update(file.read())
-    folder = paths.build("test-guest")
-    os.makedirs(folder, exist_ok=True)
-    module = os.path.join(folder, f"{name}-{key.hexdigest()[:16]}.ko")
-    if not os.path.exists(module):
+
+    def make(result):
         with tempfile.TemporaryDirectory(prefix="mg-", dir="/tmp") as work:
             for source in SOURCES:
-                shutil.copy(paths.source("tests", "guest", "rootkit", source), work)
-            done = subprocess.run(["make", "-s", "-C", where, f"M={work}", "modules"],
-                                  capture_output=True, text=True)
-            if done.returncode != 0:
-                raise RuntimeError(f"rootkit: make: {done.stdout}{done.stderr}")
-            shutil.copy(f"{work}/{name}.ko", f"{module}.{os.getpid()}")
-            os.rename(f"{module}.{os.getpid()}", module)
-    return module
+                shutil.copy(f"{FOLDER}/{source}", work)
+            kernel.compile(work)
+            shutil.copy(f"{work}/{name}.ko", result)
+    return kernel.keep(f"{name}-{kernel.release}-{key.hexdigest()[:16]}.ko", make)
 
 
 class Rootkit:
