@@ -66,6 +66,27 @@ static const InventedRow rows[] = {
     {NULL, "list", 0x0, NULL},
     {NULL, "ptr", 0x10, NULL},
     {NULL, "bitmap", 0x18, NULL},
+    {"bpf_ksym", NULL, 0x60, NULL},
+    {NULL, "start", 0x0, NULL},
+    {NULL, "end", 0x8, NULL},
+    {NULL, "name", 0x10, "u8[48]"},
+    {NULL, "lnode", 0x40, NULL},
+    {NULL, "prog", 0x50, "u8"},
+    {"bpf_prog_aux", NULL, 0x80, NULL},
+    {NULL, "prog", 0x0, NULL},
+    {NULL, "ksym", 0x20, "bpf_ksym"},
+    {"bpf_prog", NULL, 0x40, NULL},
+    {NULL, "aux", 0x0, NULL},
+    {NULL, "bpf_func", 0x8, NULL},
+    {"bpf_tramp_image", NULL, 0x80, NULL},
+    {NULL, "image", 0x0, NULL},
+    {NULL, "ksym", 0x10, "bpf_ksym"},
+    {"bpf_trampoline", NULL, 0x40, NULL},
+    {NULL, "hlist", 0x0, NULL},
+    {NULL, "cur_image", 0x18, NULL},
+    {"real_mode_header", NULL, 0x8, NULL},
+    {NULL, "text_start", 0x0, "u32"},
+    {NULL, "ro_end", 0x4, "u32"},
 };
 
 uint8_t *invented_modules_at(InventedModules *made, uint64_t address)
@@ -215,6 +236,9 @@ void invented_modules_make(InventedModules *made)
     made->areas = invented_variable(invented, "vmap_area_root", 8);
     base = invented_variable(invented, "page_offset_base", 8);
     made->packs = invented_variable(invented, "pack_list", 16);
+    made->symbols = invented_variable(invented, "bpf_kallsyms", 16);
+    made->trampolines = invented_variable(invented, "trampoline_table", 8192);
+    made->real_mode = invented_variable(invented, "real_mode_header", 8);
     invented_symbol(invented, "__start_rodata", INVENTED_KERNEL + RODATA);
     invented_symbol(invented, "__end_rodata", INVENTED_KERNEL + RODATA_END);
     invented_end(invented, rows, sizeof(rows) / sizeof(rows[0]));
@@ -225,6 +249,7 @@ void invented_modules_make(InventedModules *made)
     invented_ring(invented, made->list);
     invented_ring(invented, made->kset + KSET_LIST);
     invented_ring(invented, made->packs);
+    invented_ring(invented, made->symbols);
     make_module(made, MODULE_FIRST, "first");
     make_module(made, MODULE_SECOND, "second");
     make_tree(made, made->tree, MODULE_FIRST + MODULE_STRUCT + NODE + 8,

@@ -30,6 +30,9 @@ typedef struct InventedModules {
     InventedKernel invented;
     uint64_t space; /* physical, of MODULES_SPACE */
     uint64_t list, kset, tree, areas, packs;
+    uint64_t symbols;     /* bpf_kallsyms, an empty ring */
+    uint64_t trampolines; /* of BPF: 1,024 empty chains */
+    uint64_t real_mode;   /* the variable real_mode_header */
 } InventedModules;
 
 void invented_modules_make(InventedModules *made);

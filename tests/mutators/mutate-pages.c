@@ -119,6 +119,54 @@ static bool page_alias(Mutator *mutator, const char *argument, MonattError *err)
     return mutator_none(err, "free slot in a page table");
 }
 
+/* A BPF symbol of nobody's that says whose the page is. */
+static bool page_claimed(Mutator *mutator, const char *argument, MonattError *err)
+{
+    static const char name[] = "bpf_trampoline_6442481921";
+    uint32_t start, end, text, node;
+    uint64_t address, symbol, head, last;
+
+    if (!mutator_member(mutator, "bpf_ksym", "start", &start, err) ||
+        !mutator_member(mutator, "bpf_ksym", "end", &end, err) ||
+        !mutator_member(mutator, "bpf_ksym", "name", &text, err) ||
+        !mutator_member(mutator, "bpf_ksym", "lnode", &node, err) ||
+        !mutator_symbol(mutator, "bpf_kallsyms", &head, err) ||
+        !mutator_read_u64(mutator, head + 8, &last, err) ||
+        !mutator_scratch(mutator, &symbol, err) || !page_executable(mutator, argument, err)) {
+        return false;
+    }
+    address = mutator->address;
+    return mutator_write_u64(mutator, symbol + start, address, err) &&
+           mutator_write_u64(mutator, symbol + end, address + 0x200000, err) &&
+           mutator_write(mutator, symbol + text, name, sizeof(name), err) &&
+           mutator_write_u64(mutator, symbol + node, head, err) &&
+           mutator_write_u64(mutator, symbol + node + 8, last, err) &&
+           mutator_write_u64(mutator, last, symbol + node, err) &&
+           mutator_write_u64(mutator, head + 8, symbol + node, err);
+}
+
+/* The kernel's record of its real-mode code, stretched over the page. */
+static bool page_real_mode(Mutator *mutator, const char *argument, MonattError *err)
+{
+    uint32_t start, end, from = 0x1000, to;
+    uint64_t variable, header, physical;
+
+    if (!mutator_member(mutator, "real_mode_header", "text_start", &start, err) ||
+        !mutator_member(mutator, "real_mode_header", "ro_end", &end, err) ||
+        !mutator_symbol(mutator, "real_mode_header", &variable, err) ||
+        !mutator_read_u64(mutator, variable, &header, err) ||
+        !page_executable(mutator, argument, err)) {
+        return false;
+    }
+    if (!address_space_translate(&mutator->kernel.space, mutator->address, &physical) ||
+        physical > UINT32_MAX - 0x200000) {
+        return mutator_none(err, "page below 4 GiB");
+    }
+    to = (uint32_t)physical + 0x200000;
+    return mutator_write(mutator, header + start, &from, sizeof(from), err) &&
+           mutator_write(mutator, header + end, &to, sizeof(to), err);
+}
+
 #define PAGES MUTATION_BIT(MONATT_SUBCHECK_EXECUTABLE_PAGES)
 const Mutation mutations_of_pages[] = {
     {"page-executable", PAGES, true, "an executable page that nobody owns", page_executable},
@@ -128,5 +176,8 @@ const Mutation mutations_of_pages[] = {
     {"page-rodata-writable", PAGES, true, "constants to write and to execute",
      page_rodata_writable},
     {"page-alias", PAGES, true, "a new executable mapping in the kernel's half", page_alias},
+    {"page-claimed", PAGES, true, "an executable page that a forged BPF symbol has", page_claimed},
+    {"page-real-mode", PAGES, true, "an executable page that the real-mode code is said to have",
+     page_real_mode},
     {NULL},
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/check.h"
+#include "host-collector/sources/introspection/checks/layout.h"
 #include "host-collector/sources/introspection/checks/module-list.h"
 #include "host-collector/sources/introspection/checks/owner-map.h"
 #include "host-collector/sources/introspection/checks/page-walk.h"
@@ -30,6 +31,7 @@ typedef struct Look {
     CheckContext *context;
     PageWalk *walk;
     uint64_t direct; /* page_offset_base; 0: not known */
+    bool fineibt;    /* the kernel may have chosen it */
     uint64_t pages;
     uint64_t orphans;
     uint64_t traps;
@@ -83,6 +85,7 @@ static void judge_orphan(Look *look, const PageRun *run, uint64_t address, uint6
     uint8_t bytes[GUEST_PAGE_SIZE];
     char object[CHECK_OBJECT_SIZE], observed[CHECK_VALUE_SIZE], begin[FIRST_BYTES * 3 + 2] = "";
     uint64_t found = 0, count = 0;
+    const char *claim;
 
     for (uint64_t page = address; page != end; page += GUEST_PAGE_SIZE) {
         if (!check_step(context)) {
@@ -106,12 +109,14 @@ static void judge_orphan(Look *look, const PageRun *run, uint64_t address, uint6
     if (found == 0 || owners_missing(context->owners)[0] != '\0') {
         return;
     }
+    claim = owners_claim(context->owners, found, end);
     snprintf(object, sizeof(object), "page %#lx", (unsigned long)found);
     snprintf(observed, sizeof(observed), "%lu KiB of code: %s",
              (unsigned long)(count * GUEST_PAGE_SIZE / 1024), begin);
-    check_found(context, CHECK_COMPROMISED, found, object, "no code", observed, "",
-                "executable memory of the kernel that no module, program or part of the kernel "
-                "has");
+    check_found(context, CHECK_COMPROMISED, found, object, "no code", observed, "", "%s",
+                claim ? claim
+                      : "executable memory of the kernel that no module, program or part of the "
+                        "kernel has");
     check_generation(context, generation_of(look, found, run->physical + (found - run->start)));
 }
 
@@ -129,7 +134,9 @@ static void judge_owners(Look *look, const PageRun *run)
         if (end - address > run->end - address) {
             end = run->end;
         }
-        if (owner.kind == OWNER_NONE) {
+        /* Thunks have a list, which anybody can write: what they may be is told by their bytes,
+         * but where they are calls with a check (FineIBT). */
+        if (owner.kind == OWNER_NONE || (owner.kind == OWNER_ITS && !look->fineibt)) {
             judge_orphan(look, run, address, end);
         }
         address = end;
@@ -253,6 +260,11 @@ static void judge(Look *look)
 
     set_guards(look);
     page_walk_read(&context->kernel->space, walk);
+    if (walk->outside > 0) {
+        check_reason(context, MONATT_REASON_TORN,
+                     "%lu page tables lie where the guest has no memory",
+                     (unsigned long)walk->outside);
+    }
     if (walk->failed || walk->cut) {
         check_reason(context, MONATT_REASON_BUDGET,
                      "the page tables have more tables or executable pages than are read");
@@ -302,6 +314,7 @@ static void run(CheckContext *context)
                      "the kernel still boots: its pages get their rights at the end of that");
         return;
     }
+    look.fineibt = layout_symbol(kernel, "cfi_mode") != 0;
     look.walk = &((Pages *)*context->state)->walk;
     if (kernel->symbols.page_offset_base == 0 ||
         !address_space_u64(&kernel->space, kernel->symbols.page_offset_base, &look.direct)) {

@@ -64,6 +64,65 @@ OwnerRange *owner_map_add(Owners *owners, uint64_t start, uint64_t end, OwnerKin
     return range;
 }
 
+/* For people, when nobody else has it. */
+void owner_map_claim(Owners *owners, uint64_t start, uint64_t end, OwnerKind kind, const char *name,
+                     const char *doubt)
+{
+    char printable[OWNER_NAME_SIZE];
+    OwnerClaim *claim;
+
+    if (owners->claim_count == OWNER_CLAIMS_MAXIMUM) {
+        return;
+    }
+    monatt_text_printable(name ? name : "", name ? strnlen(name, OWNER_NAME_SIZE - 1) : 0,
+                          printable, sizeof(printable));
+    claim = &owners->claims[owners->claim_count++];
+    claim->start = start;
+    claim->end = end;
+    snprintf(claim->text, sizeof(claim->text), "%s '%s' says that it is its own, but %s",
+             owner_kind_name(kind), printable, doubt);
+}
+
+OwnerRange *owner_map_made(Owners *owners, uint64_t start, uint64_t end, uint64_t maximum,
+                           OwnerKind kind, const char *name, const char *doubt)
+{
+    const VmapArea *area = vmap_areas_find(&owners->areas, start);
+
+    if (end <= start) {
+        return NULL;
+    }
+    if (end - start > maximum) {
+        doubt = "such code is smaller";
+    } else if (start < OWNER_MODULES_START || end > OWNER_MODULES_END) {
+        doubt = "it lies outside of the space of modules";
+    } else if (owners->areas.missing[0] == '\0' && (!area || end > area->end)) {
+        doubt = "no vmalloc area holds it";
+    }
+    if (doubt) {
+        owner_map_claim(owners, start, end, kind, name, doubt);
+        return NULL;
+    }
+    return owner_map_add(owners, start, end, kind, name);
+}
+
+void owner_map_cut(Owners *owners, size_t count, size_t claims)
+{
+    while (owners->count > count) {
+        free(owners->ranges[--owners->count].chunks);
+    }
+    owners->claim_count = claims;
+}
+
+const char *owners_claim(const Owners *owners, uint64_t address, uint64_t end)
+{
+    for (size_t i = 0; i < owners->claim_count; i++) {
+        if (owners->claims[i].start < end && owners->claims[i].end > address) {
+            return owners->claims[i].text;
+        }
+    }
+    return NULL;
+}
+
 static int compare(const void *a, const void *b)
 {
     const OwnerRange *left = a, *right = b;
@@ -119,8 +178,8 @@ static void add_modules(Owners *owners)
             if ((k != MODULE_TEXT && k != MODULE_INIT_TEXT) || range->size == 0) {
                 continue; /* a function pointer into data is owned by nobody */
             }
-            added = owner_map_add(owners, range->start, range->start + range->size, OWNER_MODULE,
-                                  module->name);
+            added = owner_map_made(owners, range->start, range->start + range->size,
+                                   MODULE_MEMORY_MAXIMUM, OWNER_MODULE, module->name, NULL);
             if (added) {
                 added->owner.hidden = !(module->views & MODULE_VIEW_LIST);
             }
@@ -163,6 +222,7 @@ void owners_free(Owners *owners)
         free(owners->ranges[i].chunks);
     }
     free(owners->ranges);
+    free(owners->programs);
     module_list_clear(&owners->modules);
     vmap_areas_clear(&owners->areas);
     free(owners);

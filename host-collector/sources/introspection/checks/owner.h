@@ -15,6 +15,7 @@
 #include "host-collector/sources/introspection/walk-budget.h"
 
 #define OWNER_NAME_SIZE 65
+#define OWNER_CLAIM_SIZE 160
 
 typedef enum OwnerKind {
     OWNER_NONE = 0, /* nobody that is known: an orphan */
@@ -50,6 +51,10 @@ void owners_find(const Owners *owners, uint64_t address, Owner *ret_owner);
  */
 const char *owners_missing(const Owners *owners);
 const char *owner_kind_name(OwnerKind kind); /* "module", "BPF program" … */
+
+/* Whether some record says that it has a byte of address to end and is not believed: what and why;
+ * NULL: none does.  Valid as long as owners. */
+const char *owners_claim(const Owners *owners, uint64_t address, uint64_t end);
 
 /* Whoever has a byte of the page at address (which is aligned), free space of a pack of BPF
  * programs too; *ret_end: up to where that, or the lack of an owner, goes on (page aligned). */
