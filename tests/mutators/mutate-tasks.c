@@ -10,6 +10,7 @@
 #define SLOT_MASK 63u
 #define DEPTH_MAXIMUM 11
 #define DRAWS 1000
+#define KERNEL_THREAD 0x00200000u /* PF_KTHREAD */
 
 static bool may_be_hidden(const GuestTask *task)
 {
@@ -255,6 +256,20 @@ static bool credential_other(Mutator *mutator, const char *argument, MonattError
     return mutator_none(err, "second set of credentials");
 }
 
+/* A process that says it is a thread of the kernel's, and has its credentials. */
+static bool credential_thread(Mutator *mutator, const char *argument, MonattError *err)
+{
+    uint32_t at, flags;
+
+    if (!mutator_member(mutator, "task_struct", "flags", &at, err) ||
+        !credential_init(mutator, argument, err) ||
+        !mutator_read(mutator, mutator->address + at, &flags, sizeof(flags), err)) {
+        return false;
+    }
+    flags |= KERNEL_THREAD;
+    return mutator_write(mutator, mutator->address + at, &flags, sizeof(flags), err);
+}
+
 #define HIDDEN MUTATION_BIT(MONATT_SUBCHECK_HIDDEN_TASK)
 #define CREDENTIALS MUTATION_BIT(MONATT_SUBCHECK_CREDENTIALS)
 const Mutation mutations_of_tasks[] = {
@@ -266,6 +281,8 @@ const Mutation mutations_of_tasks[] = {
      credential_uid},
     {"credential-init", CREDENTIALS, true, "cred and real_cred point at init_cred",
      credential_init},
+    {"credential-thread", CREDENTIALS, false, "a process that says it is a kernel thread",
+     credential_thread},
     {"credential-other", CREDENTIALS, true, "cred points at another process's", credential_other},
     {NULL},
 };

@@ -18,6 +18,9 @@
 #define PERMITTED 0x28
 #define EFFECTIVE 0x30
 #define NAMESPACE 0x40
+#define USER 0x48
+#define THREAD 0x00200000u /* PF_KTHREAD */
+#define ENDING 0x4u        /* PF_EXITING */
 #define PAGE_SIZE 0x40
 #define FULL 0x1ffffffffffull
 
@@ -40,6 +43,13 @@ static const InventedRow rows[] = {
     {NULL, "self_exec_id", EXEC, NULL},
     {NULL, "flags", FLAGS, "u32"},
     {NULL, "se", 0x90, "sched_entity"},
+    {"mm_struct", NULL, 0x40, NULL},
+    {NULL, "owner", 0x8, NULL},
+    {"pt_regs", NULL, 0xa8, NULL},
+    {NULL, "cs", 0x88, NULL},
+    {NULL, "ss", 0xa0, NULL},
+    {"user_struct", NULL, 0x40, NULL},
+    {NULL, "uid", 0x4, "u32"},
     {"cred", NULL, 0x60, NULL},
     {NULL, "uid", 0x8, "u32"},
     {NULL, "suid", 0xc, "u32"},
@@ -50,6 +60,7 @@ static const InventedRow rows[] = {
     {NULL, "cap_effective", EFFECTIVE, NULL},
     {NULL, "cap_ambient", 0x38, NULL},
     {NULL, "user_ns", NAMESPACE, NULL},
+    {NULL, "user", USER, NULL},
     {"kmem_cache", NULL, 0x40, NULL},
     {NULL, "size", 0x0, "u32"},
     {NULL, "oo", 0x4, "u32"},
@@ -70,7 +81,10 @@ static uint64_t credentials(uint32_t uid, uint64_t capabilities)
 {
     uint64_t at = invented_allocate(&invented, 0x60);
     uint64_t frame = (at - INVENTED_DIRECT) / GUEST_PAGE_SIZE;
+    uint64_t user = invented_allocate(&invented, 0x40);
 
+    invented_u32(&invented, user + 0x4, uid);
+    invented_u64(&invented, at + USER, user);
     for (uint64_t id = 0x8; id <= 0x14; id += 4) {
         invented_u32(&invented, at + id, uid);
     }
@@ -286,6 +300,74 @@ static void test_forms(void)
     tear_down();
 }
 
+/* A process that says it is the kernel's: left out by nobody. */
+static void test_disguise(void)
+{
+    uint64_t stack, memory, frame;
+
+    set_up();
+    stack = invented_allocate(&invented, 0x4000);
+    memory = invented_allocate(&invented, 0x40);
+    frame = stack + 0x4000 - 0xa8;
+    invented_u64(&invented, tasks[3] + 0x68, stack);
+    invented_u64(&invented, tasks[3] + MEMORY, memory);
+    assert_clean();
+    invented_u32(&invented, tasks[3] + FLAGS, THREAD);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    g_assert_cmpuint(one_check_counter(&one, "tasks"), ==, 3); /* as one that borrowed a memory */
+    invented_u64(&invented, memory + 0x8, tasks[3]);
+    assert_found(CHECK_COMPROMISED, 4, "says that it is a kernel thread");
+    invented_u64(&invented, memory + 0x8, tasks[0]);
+    for (uint64_t padding = 0; padding <= 16; padding += 16) { /* FRED leaves room above */
+        invented_u64(&invented, frame - padding + 0x88, 0x33);
+        run();
+        g_assert_cmpuint(one.sightings.count, ==, 0);
+        invented_u64(&invented, frame - padding + 0xa0, 0x2b | 7ull << 32);
+        assert_found(CHECK_COMPROMISED, 4, "says that it is a kernel thread");
+        invented_u64(&invented, frame - padding + 0x88, 0);
+        invented_u64(&invented, frame - padding + 0xa0, 0);
+    }
+    invented_u64(&invented, frame + 0x88, 0x33);
+    invented_u64(&invented, frame + 0xa0, 0x2b);
+    invented_u32(&invented, tasks[3] + FLAGS, 0);
+    assert_clean();
+    invented_u64(&invented, tasks[3] + MEMORY, 0); /* no memory either */
+    assert_found(CHECK_COMPROMISED, 4, "says that it is a kernel thread");
+    invented_u32(&invented, tasks[3] + FLAGS, ENDING);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 0);
+    /* And what it gained is judged all the same. */
+    invented_u32(&invented, tasks[3] + FLAGS, THREAD);
+    give(tasks[3], init_cred);
+    run();
+    g_assert_cmpuint(one.sightings.count, ==, 2);
+    tear_down();
+}
+
+/* Before the first look: the uid was written over, its user was not. */
+static void test_user(void)
+{
+    uint64_t cred = 0;
+
+    set_up();
+    cred = credentials(1000, 0);
+    for (uint64_t id = 0x8; id <= 0x14; id += 4) {
+        invented_u32(&invented, cred + id, 0);
+    }
+    give(tasks[3], cred);
+    assert_found(CHECK_COMPROMISED, 4, "has a uid that is not its user's");
+    g_assert_cmpstr(one.sightings.items[0].expected, ==, "uid 1000, whose user it is");
+    /* A set-uid program changes the effective ones. */
+    cred = credentials(1000, FULL);
+    invented_u32(&invented, cred + 0xc, 0);
+    invented_u32(&invented, cred + 0x10, 0);
+    invented_u32(&invented, cred + 0x14, 0);
+    give(tasks[3], cred);
+    assert_clean();
+    tear_down();
+}
+
 static void test_hostile(void)
 {
     set_up();
@@ -304,6 +386,8 @@ int main(int argc, char **argv)
     g_test_add_func("/credentials/rise", test_rise);
     g_test_add_func("/credentials/legal", test_legal);
     g_test_add_func("/credentials/forms", test_forms);
+    g_test_add_func("/credentials/disguise", test_disguise);
+    g_test_add_func("/credentials/user", test_user);
     g_test_add_func("/credentials/hostile", test_hostile);
     return g_test_run();
 }

@@ -18,6 +18,7 @@
 #include "host-collector/sources/introspection/checks/check-list.h"
 #include "host-collector/sources/introspection/checks/check-tasks.h"
 #include "host-collector/sources/introspection/checks/layout.h"
+#include "host-collector/sources/introspection/checks/task-kind.h"
 #include "libmonatt/base/macros.h"
 
 #define TASKS                                                                                      \
@@ -26,13 +27,12 @@
 #define CRED_SIZE 512u
 #define SET_UID (1ull << 7)   /* CAP_SETUID */
 #define FULL_CAPABILITIES 38u /* from CAP_CHOWN to CAP_AUDIT_READ: what 5.10 and later all have */
-#define KERNEL_THREAD 0x00200000u /* PF_KTHREAD: it may use a process's memory for a while */
-#define SLAB_ORDERS 4u            /* a slab of credentials has at most 1 << 3 pages */
+#define SLAB_ORDERS 4u        /* a slab of credentials has at most 1 << 3 pages */
 #define DIRECT_MAP_SIZE (1ull << 46)
 
 typedef struct CredentialsLayout {
     uint32_t size, uid, suid, euid, fsuid, permitted, effective, ambient, namespace;
-    uint32_t task_real, task_cred, task_flags, task_memory, exec; /* exec: self_exec_id */
+    uint32_t task_real, task_cred, task_memory, exec; /* exec: self_exec_id */
     uint32_t securebits;
 } CredentialsLayout;
 #define MEMBER(field, structure, path) LAYOUT_MEMBER(CredentialsLayout, field, structure, path)
@@ -49,7 +49,6 @@ static const LayoutRow layout_rows[] = {
     MEMBER(securebits, "cred", "securebits"),
     MEMBER(task_real, "task_struct", "real_cred"),
     MEMBER(task_cred, "task_struct", "cred"),
-    MEMBER(task_flags, "task_struct", "flags"),
     MEMBER(task_memory, "task_struct", "mm"),
     MEMBER(exec, "task_struct", "self_exec_id"),
 };
@@ -73,8 +72,19 @@ typedef struct Seen {
     uint32_t tgid;
 } Seen;
 
+/* Where a uid's user is: not all that is judged needs it. */
+typedef struct UserLayout {
+    uint32_t user, uid;
+} UserLayout;
+static const LayoutRow user_rows[] = {
+    LAYOUT_MEMBER(UserLayout, user, "cred", "user"),
+    LAYOUT_MEMBER(UserLayout, uid, "user_struct", "uid"),
+};
+
 typedef struct CredentialsCheck {
     CredentialsLayout layout;
+    TaskKindLayout kinds;
+    UserLayout kept;
     bool usable;
     Holders *before, *now; /* of the last pass, of this one */
     Seen seen[TASKS];
@@ -265,10 +275,27 @@ static void judge_ids(CheckContext *context, const CredentialsCheck *check, cons
 static bool is_kernel_thread(CheckContext *context, const CredentialsCheck *check,
                              const GuestTask *task)
 {
-    uint32_t flags;
-    return !address_space_u32(&context->kernel->space, task->address + check->layout.task_flags,
-                              &flags) ||
-           (flags & KERNEL_THREAD);
+    return task_kind(context, &check->kinds, task) == TASK_KERNEL;
+}
+
+/* Each uid has one user_struct, and set_user() follows every change of the uid: who writes a uid
+ * into credentials leaves the user of another. */
+static void judge_user(CheckContext *context, const CredentialsCheck *check, const GuestTask *task,
+                       uint64_t cred, const Credentials *credentials)
+{
+    AddressSpace *space = &context->kernel->space;
+    char expected[CHECK_VALUE_SIZE], observed[CHECK_VALUE_SIZE];
+    uint64_t user;
+    uint32_t uid;
+
+    if (layout_has(check->kept.user) && layout_has(check->kept.uid) &&
+        address_space_u64(space, cred + check->kept.user, &user) &&
+        address_space_u32(space, user + check->kept.uid, &uid) && uid != credentials->uid) {
+        snprintf(expected, sizeof(expected), "uid %u, whose user it is", uid);
+        snprintf(observed, sizeof(observed), "uid %u", credentials->uid);
+        find(context, CHECK_COMPROMISED, task, cred, expected, observed,
+             "has a uid that is not its user's: it was written over");
+    }
 }
 
 static void judge_task(CheckContext *context, CredentialsCheck *check, const GuestTask *task)
@@ -279,7 +306,13 @@ static void judge_task(CheckContext *context, CredentialsCheck *check, const Gue
     Credentials credentials;
     Holder *now;
 
-    if (is_kernel_thread(context, check, task) ||
+    TaskKind kind = task_kind(context, &check->kinds, task);
+
+    if (kind == TASK_DISGUISED) {
+        find(context, CHECK_COMPROMISED, task, task->address, "a thread of the kernel",
+             "registers or memory of user space", "says that it is a kernel thread and is none");
+    }
+    if (kind == TASK_KERNEL ||
         !address_space_u64(space, task->address + layout->task_real, &real) ||
         !address_space_u64(space, task->address + layout->task_cred, &subjective)) {
         return;
@@ -304,6 +337,7 @@ static void judge_task(CheckContext *context, CredentialsCheck *check, const Gue
     check_count(context, "tasks", 1);
     judge_object(context, check, task, real);
     judge_ids(context, check, task, real, &credentials);
+    judge_user(context, check, task, real, &credentials);
     now = check->now->count < TASKS - TASKS / 8
               ? place_of(check->now, task->address, task->start_ns)
               : NULL;
@@ -378,6 +412,8 @@ static CredentialsCheck *begin(CheckContext *context)
         }
         *context->state = check;
         layout_read(context->kernel, layout_rows, MONATT_ARRAY_SIZE(layout_rows), &check->layout);
+        layout_read(context->kernel, user_rows, MONATT_ARRAY_SIZE(user_rows), &check->kept);
+        task_kind_layout(context->kernel, &check->kinds);
     }
     spare = check->before;
     check->before = check->now;
@@ -418,7 +454,7 @@ static void run(CheckContext *context)
     }
     for (uint32_t i = 0; i < scan->table.count && check_step(context); i++) {
         const GuestTask *task = &scan->table.tasks[i];
-        if (!task->kernel_thread && task->settled) {
+        if (task->settled) {
             judge_task(context, check, task);
         }
     }
@@ -426,7 +462,7 @@ static void run(CheckContext *context)
     for (uint32_t i = 0; i < scan->table.count && check_step(context); i++) {
         const GuestTask *task = &scan->table.tasks[i];
         uint64_t real, subjective;
-        if (!task->kernel_thread && task->settled && !is_kernel_thread(context, check, task) &&
+        if (task->settled && !is_kernel_thread(context, check, task) &&
             address_space_u64(&context->kernel->space, task->address + check->layout.task_real,
                               &real) &&
             address_space_u64(&context->kernel->space, task->address + check->layout.task_cred,
