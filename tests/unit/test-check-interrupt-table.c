@@ -20,6 +20,8 @@
 #define TIMER (TEXT + 0x3040)
 #define INT3 (TEXT + 0x3050)
 #define OTHER (TEXT + 0x3060)
+#define CLEANUP (TEXT + 0x3070)
+#define LATER (TEXT + 0x3080)
 #define FRED_WORD (0x20 + 4 * 12)
 
 static const InventedRow rows[] = {
@@ -76,6 +78,8 @@ static void set_up(void)
     invented_symbol(&invented, "asm_int80_emulation", SYSTEM_CALL);
     invented_symbol(&invented, "an_alias_of_it", TIMER);
     invented_symbol(&invented, "asm_sysvec_apic_timer_interrupt", TIMER);
+    invented_symbol(&invented, "asm_sysvec_irq_move_cleanup", CLEANUP);
+    invented_symbol(&invented, "asm_sysvec_of_a_later_kernel", LATER);
     invented_symbol(&invented, "other", OTHER);
     fill();
     invented_end(&invented, rows, G_N_ELEMENTS(rows));
@@ -124,7 +128,9 @@ static void test_clean(void)
     assert_clean();
     gate(0x80, INTERRUPTS + 8 * (0x80 - 0x20), 0, 0); /* no 32-bit system calls */
     assert_clean();
-    gate(0x20, TIMER, 0, 0);
+    gate(0x20, CLEANUP, 0, 0); /* the only such one below the system vectors */
+    assert_clean();
+    gate(0xf5, LATER, 0, 0); /* a name that this check does not know */
     assert_clean();
     tear_down();
 }
@@ -147,6 +153,11 @@ static void test_handlers(void)
         {0xfd, SPURIOUS, "gate 0xfd"},
         {0xec, TIMER + 4, "gate 0xec"},
         {0x80, OTHER, "gate 0x80"},
+        {0x20, TIMER, "gate 0x20"},
+        {0x2b, TIMER, "gate 0x2b"},
+        {0x2b, LATER, "gate 0x2b"},
+        {0x2b, CLEANUP, "gate 0x2b"},
+        {0xfd, TIMER, "gate 0xfd"},
     };
 
     set_up();
