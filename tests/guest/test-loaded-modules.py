@@ -7,7 +7,6 @@ most of the tables that the checks read: what they put there must be known as th
 import glob
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -15,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
 import run_checks  # noqa: E402
+import suite_modules  # noqa: E402
 import suite_tree  # noqa: E402
 from guest import Guest  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -32,21 +32,17 @@ ip link add v0 type veth; echo bbr >/proc/sys/net/ipv4/tcp_congestion_control; t
 """
 
 
-def name_of(path):
-    return os.path.basename(path).partition(".ko")[0].replace("-", "_")
-
-
 def in_order(folder):
     """The wanted modules and what they need, each behind what it needs."""
     needs = {}
     with open(f"{folder}/modules.dep", encoding="ascii") as file:
         for line in file:
             path, _, rest = line.partition(":")
-            needs[name_of(path)] = (path, rest.split())
+            needs[suite_modules.name_of(path)] = (path, rest.split())
     order = []
 
     def add(path):
-        for other in reversed(needs[name_of(path)][1]):
+        for other in reversed(needs[suite_modules.name_of(path)][1]):
             if other not in order:
                 add(other)
         if path not in order:
@@ -58,19 +54,10 @@ def in_order(folder):
     return order
 
 
-def unpack(source, target):
-    tool = {".xz": "xz", ".zst": "zstd"}.get(os.path.splitext(source)[1])
-    if tool is None:
-        shutil.copy(source, target)
-        return
-    with open(target, "wb") as out:
-        subprocess.run([tool, "-dc", source], stdout=out, check=True)
-
-
 def check(tap, vmlinuz, folder, scratch):
     add = []
     for number, path in enumerate(in_order(folder)):
-        unpack(f"{folder}/{path}", f"{scratch}/{number:03d}.ko")
+        suite_modules.unpack(f"{folder}/{path}", f"{scratch}/{number:03d}.ko")
         add.append(f"{scratch}/{number:03d}.ko:/modules/{number:03d}.ko")
     with Guest(name="modules", vmlinuz=vmlinuz, vcpus=2, memory_mb=1024, add=add,
                launcher=["--monatt-no-plugin"]) as guest:
@@ -101,8 +88,8 @@ def main():
     except suite_tree.Missing as reason:
         tap.skip_all(f"no newer kernel: {reason}")
     kernels = sorted(glob.glob(f"{root}/boot/vmlinuz-*-cloud-amd64"))
-    folder = kernels and f"{root}/usr/lib/modules/{kernels[-1].rpartition('vmlinuz-')[2]}"
-    if not kernels or not os.path.exists(f"{folder}/modules.dep"):
+    folder = kernels and suite_modules.folder(kernels[-1])
+    if not folder:
         tap.skip_all(f"{root} has no cloud kernel with modules")
     scratch = tempfile.mkdtemp(prefix="modules-", dir="/tmp")
     try:

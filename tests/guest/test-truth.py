@@ -15,6 +15,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import churn  # noqa: E402
 import guest as guest_library  # noqa: E402
 import paths  # noqa: E402
 import rootkit  # noqa: E402
@@ -23,29 +24,11 @@ from guest import Guest  # noqa: E402
 from tap import Tap  # noqa: E402
 
 CAMPAIGN = paths.build("tests", "mutators", "campaign")
-STORM = paths.build("tests", "guest", "fork-storm")
 PLACEMENTS = os.environ.get("MONATT_PLACEMENTS", "2")
 SCANS = os.environ.get("MONATT_SCANS", "25")
-TRACE = "/sys/kernel/tracing"
-LOADS = {
-    "static keys": "while :; do echo 1 >/proc/sys/kernel/sched_schedstats; "
-                   "echo 0 >/proc/sys/kernel/sched_schedstats; sleep 0.2; done",
-    "tracepoints": f"while :; do echo 1 >{TRACE}/events/sched/enable; sleep 0.1; "
-                   f"echo 0 >{TRACE}/events/sched/enable; sleep 0.1; done",
-    "the function tracer": f"while :; do echo function >{TRACE}/current_tracer; "
-                           f"sleep 1; echo nop >{TRACE}/current_tracer; sleep 1; done",
-    "kprobes": f"while :; do echo 'p:one do_sys_openat2' >{TRACE}/kprobe_events; "
-               f"echo 1 >{TRACE}/events/kprobes/enable; cat /proc/stat >/dev/null; "
-               f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; done",
-    "module loads": "while :; do insmod /rootkit.ko; rmmod rootkit; done",
-    "forks": "/fork-storm 1000 2",
-    "PID namespaces": "while :; do unshare -p -f sleep 0.01; done",
-}
-
-
-def clear_traces(guest):
-    guest.run(f"echo nop >{TRACE}/current_tracer; echo 0 >{TRACE}/events/sched/enable; "
-              f"echo 0 >{TRACE}/events/kprobes/enable; echo >{TRACE}/kprobe_events; rmmod rootkit; true", check=False)
+# Each is a kind of healthy load that a boot of CI has time for.
+LOADS = ("static keys", "tracepoints", "the function tracer", "kprobes", "module loads", "forks",
+         "PID namespaces")
 
 
 def campaign(guest, *words):
@@ -58,12 +41,11 @@ def campaign(guest, *words):
 
 
 def check_benign(tap, guest):
-    guest.run(f"mount -t tracefs none {TRACE}", check=False)
-    for name, command in LOADS.items():
-        guest.run(f"(setsid sh -c '{command}' >/dev/null 2>&1 </dev/null & echo $! >/tmp/load)")
+    churn.prepare(guest, "rootkit")
+    for name in LOADS:
+        churn.start(guest, name)
         rows, said = campaign(guest, "--scans", SCANS, "--clock", str(guest.process.pid))
-        guest.run("kill -9 -$(cat /tmp/load); killall -9 fork-storm; true", check=False)
-        clear_traces(guest)
+        churn.stop(guest)
         tap.is_equal(rows[0]["compromised"], 0, f"{name}: no scan of {SCANS} finds a compromise")
         tap.note(f"{name}: {rows[0]}")
         if rows[0]["compromised"]:
@@ -97,7 +79,7 @@ def check_module(tap, guest):
 
 def check_placements(tap, guest):
     """The mutations write what would crash a guest that runs: it stands still meanwhile."""
-    guest.run("insmod /rootkit.ko")
+    guest.run("insmod /churn.ko")
     guest.spawn("nc -l -p 7777")
     guest.qmp("stop")
     try:
@@ -128,14 +110,17 @@ def check_placements(tap, guest):
 
 def main():
     tap = Tap()
-    lacking = guest_library.missing() or paths.missing(CAMPAIGN, run_checks.PROGRAM, STORM)
+    lacking = guest_library.missing() or churn.missing() or \
+        paths.missing(CAMPAIGN, run_checks.PROGRAM)
     if lacking:
         tap.skip_all(f"{lacking} is missing")
     try:
-        modules = [f"{rootkit.build(name)}:/{name}.ko" for name in ("rootkit", "truth")]
+        modules = [f"{rootkit.build(name)}:/{place}.ko" for name, place in
+                   (("rootkit", "churn"), ("truth", "truth"))]
     except rootkit.Missing as reason:
         tap.skip_all(str(reason))
-    with tap, Guest(vcpus=2, add=[f"{STORM}:/fork-storm", *modules], launcher=["--monatt-no-plugin"]) as guest:
+    with tap, Guest(vcpus=2, add=[*churn.programs(), *modules],
+                    launcher=["--monatt-no-plugin"]) as guest:
         check_benign(tap, guest)
         check_module(tap, guest)
         check_placements(tap, guest)

@@ -355,11 +355,12 @@ class Guest(Cleaner):
     """A Linux under TCG through monatt-qemu; ready for commands when the constructor returns."""
 
     def __init__(self, host=None, name="guest", add=(), append="", memory_mb=256, vcpus=1,
-                 options=(), launcher=(), initrd=None, boot=True, bus=None, vid=None, vmlinuz=None):
+                 options=(), launcher=(), initrd=None, boot=True, bus=None, vid=None, vmlinuz=None,
+                 accel="tcg"):
         """add: files for the initramfs; append: more of the kernel's command line; options: more
         of QEMU's; launcher: options of monatt-qemu itself; initrd: another one; bus: a stock QEMU
         instead of monatt-qemu, with the device on this bus, which options makes; vid: the UUID of
-        a VM that was there before; vmlinuz: another kernel."""
+        a VM that was there before; vmlinuz: another kernel; accel: as QEMU has it."""
         super().__init__()
         self.host = host
         self.own_host = None
@@ -379,7 +380,7 @@ class Guest(Cleaner):
                 begin, end, fds = self.attach(bus, memory_mb, vcpus)
             words = [*begin, *launcher,
                      "-name", name, "-uuid", self.vid, "-machine",
-                     "q35" + (",memory-backend=ram" if bus else ""), "-accel", "tcg",
+                     "q35" + (",memory-backend=ram" if bus else ""), "-accel", accel,
                      "-cpu", "max", "-m", str(memory_mb), "-smp", str(vcpus), "-nodefaults",
                      "-display", "none", "-serial", f"file:{self.console_path}",
                      "-chardev", f"socket,id=agent,path={self.folder}/agent,server=on,wait=off",

@@ -4,13 +4,13 @@
  *
  *   campaign --memory FILE|--qemu PID [--low BYTES] [--image KERNEL] [--registers FILE|QMP]
  *            [--only NAME]… [--count N] [--seed N]          placements, on RAM that stands still
- *   campaign --qemu PID … --scans N --clock PID             scans of a guest that runs
+ *   campaign --qemu PID … --scans N --clock PID [--every N]   scans of a guest that runs
  *
  * A placement: one mutation with the next seed, three passes of the checks that must find it, and
  * back.  Found: in each pass a sighting that the clean guest did not have, by one of those checks.
  * Named: it bears the address or the name that the mutation gave.  Unknown: not found, but a check
  * said that it could not see the whole.  The checks keep their state all the time, as they do in a
- * worker.  A scan: check_runner_measure() with all checks; its findings are false, all of them.
+ * worker.  Scans are in scans.h.
  * Four baselines look at the same RAM.  One JSON object a line.  In this process: no sandbox.
  */
 #include <getopt.h>
@@ -23,6 +23,7 @@
 #include "tests/mutators/baselines.h"
 #include "tests/mutators/bounds.h"
 #include "tests/mutators/ram-file.h"
+#include "tests/mutators/scans.h"
 #include "tests/mutators/vcpu-source.h"
 
 #define PERIODS 3
@@ -30,7 +31,6 @@
 #define ONLY_MAXIMUM 64
 #define COUNT_MAXIMUM 10000000ul
 #define SHOWN_MAXIMUM 3 /* of what was missed, of each mutation */
-#define DEADLINE_MS 3000
 
 typedef struct Options {
     const char *memory;
@@ -38,7 +38,7 @@ typedef struct Options {
     const char *registers;
     const char *only[ONLY_MAXIMUM];
     size_t only_count;
-    unsigned long qemu, low, count, seed, scans, clock;
+    unsigned long qemu, low, count, seed, scans, clock, every;
     int survivable;
 } Options;
 
@@ -250,58 +250,6 @@ static void run_placements(Campaign *campaign, const Options *options)
            alarms);
 }
 
-static void run_scans(Campaign *campaign, const Options *options)
-{
-    static GuestClocks clocks;
-    static CheckReport report;
-    CheckRunner *runner = campaign->runner;
-    unsigned long compromised = 0, degraded = 0, again = 0, incomplete = 0, shown = 0;
-    unsigned long unsettled = 0, baselines[BASELINES] = {0};
-
-    ram_file_clock(options->clock, &clocks);
-    for (unsigned long i = 0; i < options->scans; i++) {
-        bool bad = false, weak = false, repeated = false, partial = false;
-        unsigned alarms = baselines_alarm(&campaign->baselines, &campaign->mutator);
-        for (int k = 0; k < BASELINES; k++) {
-            baselines[k] += alarms >> k & 1;
-        }
-        check_runner_measure(runner, &campaign->mutator.kernel, &clocks, &campaign->inputs,
-                             UINT64_MAX, DEADLINE_MS, NULL, &report);
-        for (size_t k = 0; k < report.finding_count; k++) {
-            const CheckFinding *finding = &report.findings[k];
-            bad = bad || finding->severity == CHECK_COMPROMISED;
-            weak = weak || finding->severity == CHECK_DEGRADED;
-            if (shown++ < 20) {
-                fprintf(stderr, "scan %lu: %s, severity %u: %s (%s; expected %s, observed %s)\n", i,
-                        check_by_id(finding->check)->name, finding->severity, finding->object,
-                        finding->text, finding->expected, finding->observed);
-            }
-        }
-        for (size_t k = 0; k < report.result_count; k++) {
-            const CheckResult *result = &report.results[k];
-            repeated = repeated || result->passes > 1;
-            partial = partial || result->reason != MONATT_REASON_NONE;
-            unsettled += result->unsettled;
-            if (result->reason != MONATT_REASON_NONE && i < 3) {
-                fprintf(stderr, "scan %lu: %s: reason %u: %s\n", i,
-                        check_by_id(result->check)->name, result->reason, result->text);
-            }
-        }
-        compromised += bad;
-        degraded += weak;
-        again += repeated;
-        incomplete += partial;
-    }
-    printf("{\"scans\": %lu, \"compromised\": %lu, \"upper\": %.2e, \"degraded\": %lu, "
-           "\"repeated\": %lu, \"incomplete\": %lu, \"unsettled\": %lu",
-           options->scans, compromised, bounds_upper(compromised, options->scans), degraded, again,
-           incomplete, unsettled);
-    for (int i = 0; i < BASELINES; i++) {
-        printf(", \"%s\": %lu", baseline_names[i], baselines[i]);
-    }
-    printf("}\n");
-}
-
 static bool read_registers(Campaign *campaign, const char *path, MonattError *err)
 {
     size_t count;
@@ -339,7 +287,18 @@ static bool run(const Options *options, MonattError *err)
     }
     baselines_learn(&campaign.baselines, &campaign.mutator);
     if (options->scans > 0) {
-        run_scans(&campaign, options);
+        const Scans scans = {.count = options->scans,
+                             .clock = options->clock,
+                             .every = options->every,
+                             .registers = options->registers,
+                             .runner = campaign.runner,
+                             .mutator = &campaign.mutator,
+                             .inputs = &campaign.inputs,
+                             .vcpus = campaign.forged,
+                             .baselines = &campaign.baselines};
+        if (!scans_run(&scans, err)) {
+            return false;
+        }
     } else {
         for (int i = 0; i < PERIODS; i++) {
             look(&campaign, UINT32_MAX, true);
@@ -361,12 +320,19 @@ static bool run(const Options *options, MonattError *err)
 static bool parse(int argc, char **argv, Options *options)
 {
     static const struct option names[] = {
-        {"memory", required_argument, NULL, 'm'}, {"qemu", required_argument, NULL, 'q'},
-        {"low", required_argument, NULL, 'l'},    {"image", required_argument, NULL, 'i'},
-        {"only", required_argument, NULL, 'o'},   {"registers", required_argument, NULL, 'r'},
-        {"count", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-        {"scans", required_argument, NULL, 'S'},  {"clock", required_argument, NULL, 'k'},
-        {"survivable", no_argument, NULL, 'v'},   {NULL, 0, NULL, 0},
+        {"memory", required_argument, NULL, 'm'},
+        {"qemu", required_argument, NULL, 'q'},
+        {"low", required_argument, NULL, 'l'},
+        {"image", required_argument, NULL, 'i'},
+        {"only", required_argument, NULL, 'o'},
+        {"registers", required_argument, NULL, 'r'},
+        {"count", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"scans", required_argument, NULL, 'S'},
+        {"clock", required_argument, NULL, 'k'},
+        {"survivable", no_argument, NULL, 'v'},
+        {"every", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
     bool good = true;
     int option;
@@ -407,6 +373,9 @@ static bool parse(int argc, char **argv, Options *options)
             break;
         case 'k':
             good = good && ram_file_number(optarg, &options->clock);
+            break;
+        case 'e':
+            good = good && ram_file_number(optarg, &options->every);
             break;
         case 'v':
             options->survivable = 1;
