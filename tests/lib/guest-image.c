@@ -22,6 +22,7 @@
 #define PER_CPU_OFFSETS 0x22000u
 #define QUEUE_PER_CPU 0x100u /* runqueues: a per-CPU offset, small and absolute */
 #define PRESENT_WRITABLE 0x3u
+#define NO_EXECUTE (1ull << 63)
 #define LARGE 0x80u
 #define SLAB_ORDER 2u
 #define SLAB_OBJECTS 16u
@@ -70,11 +71,12 @@ static void put_page_tables(uint8_t *bytes)
     guest_image_put_u64(bytes, IMAGE_ROOT + 511 * 8, 0x2000 | PRESENT_WRITABLE);
     guest_image_put_u64(bytes, 0x2000 + 510 * 8, 0x3000 | PRESENT_WRITABLE);
     guest_image_put_u64(bytes, 0x3000, 0 | PRESENT_WRITABLE | LARGE);
-    /* Direct map: PML4[273] -> PDPT[0], a 1 GiB page with PAT (bit 12) set. */
-    guest_image_put_u64(bytes, IMAGE_ROOT + 273 * 8, 0x4000 | PRESENT_WRITABLE);
+    /* Direct map: PML4[273] -> PDPT[0], a 1 GiB page with PAT (bit 12) set; not executable, as a
+     * kernel has it: else each look at what may run would go through all of it. */
+    guest_image_put_u64(bytes, IMAGE_ROOT + 273 * 8, 0x4000 | PRESENT_WRITABLE | NO_EXECUTE);
     guest_image_put_u64(bytes, 0x4000, 0x1000 | PRESENT_WRITABLE | LARGE);
     /* Memory map: PML4[468] -> PDPT[0] -> PD[0] -> PT. */
-    guest_image_put_u64(bytes, IMAGE_ROOT + 468 * 8, 0x5000 | PRESENT_WRITABLE);
+    guest_image_put_u64(bytes, IMAGE_ROOT + 468 * 8, 0x5000 | PRESENT_WRITABLE | NO_EXECUTE);
     guest_image_put_u64(bytes, 0x5000, 0x6000 | PRESENT_WRITABLE);
     guest_image_put_u64(bytes, 0x6000, 0x7000 | PRESENT_WRITABLE);
     for (uint64_t i = 0; i < IMAGE_SIZE / 4096 * PAGE_STRUCT / 4096; i++) {
