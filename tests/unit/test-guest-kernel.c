@@ -393,6 +393,45 @@ static void test_many_notes(void)
     }
 }
 
+static gpointer tick(gpointer stop)
+{
+    for (uint64_t ticks = 1; !g_atomic_int_get((gint *)stop); ticks++) {
+        g_atomic_int_set((gint *)(image + IMAGE_JIFFIES), (gint)ticks);
+        g_usleep(1000);
+    }
+    return NULL;
+}
+
+/* Beside the kernel that runs as many that do not, each of which would be waited for: their names
+ * are a copy that has no tick counter. */
+static void test_many_dead(void)
+{
+    const uint64_t names = 0x1e0000, notes = 0x1f0000;
+    gint stop = 0;
+    GThread *guest;
+    MonattError err = {0};
+
+    set_up();
+    memcpy(image + names, image + 0xa000, 0x1000);
+    memcpy(memmem(image + names, 0x1000, "jiffies_64", 10), "jiffies_65", 10);
+    guest = g_thread_new("guest", tick, &stop);
+    for (unsigned i = 0; i < 10; i++) {
+        char *note = (char *)image + notes + i * GUEST_PAGE_SIZE;
+        memcpy(note, image + IMAGE_NOTE, GUEST_PAGE_SIZE);
+        memcpy(strstr(note, "kallsyms_names)=") + 16, "ffffffff801e0000", 16);
+        memcpy(strstr(note, "PAGESIZE=4096") + 12, &"0123456789"[i], 1);
+        if (i == 0) {
+            assert_found(); /* one is told from the one that runs */
+            g_assert_cmphex(kernel.note_address, ==, IMAGE_NOTE);
+        }
+    }
+    g_assert_false(guest_kernel_find(&kernel, &memory, &err));
+    g_atomic_int_set(&stop, 1);
+    g_thread_join(guest);
+    g_assert_cmpint(err.code, ==, MONATT_ERROR_FORMAT);
+    g_assert_nonnull(strstr(err.message, "too many"));
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -411,6 +450,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guest-kernel/two-notes", test_two_notes);
     g_test_add_func("/guest-kernel/attach-again", test_attach_again);
     g_test_add_func("/guest-kernel/many-notes", test_many_notes);
+    g_test_add_func("/guest-kernel/many-dead", test_many_dead);
     result = g_test_run();
     guest_kernel_clear(&kernel);
     return result;

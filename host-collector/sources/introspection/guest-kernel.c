@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "host-collector/sources/introspection/walk-budget.h"
 #include "libmonatt/base/text.h"
 
 #define CANDIDATES_MAXIMUM 64 /* properties 8: a guest can write false notes; try all, bound 64 */
@@ -21,6 +22,7 @@
 #define BTF_CHUNK (1u << 20)
 #define ALIVE_WAIT_MS 20
 #define ALIVE_WAITS 50 /* one second: the longest time a tickless idle guest was seen to sleep */
+#define SEARCH_WAITS (4u * ALIVE_WAITS) /* of a search: a guest can forge as many dead kernels */
 
 /* Memory grows with what could be read; the guest's two symbols only bound it further. */
 static bool copy_types(GuestKernel *kernel, uint64_t begin, size_t size, MonattError *err)
@@ -198,7 +200,7 @@ bool guest_kernel_use_types(GuestKernel *kernel, const void *bytes, size_t size,
 }
 
 /* A kernel of an earlier boot may still lie in RAM; only the running one's ticks go on. */
-static bool alive(GuestKernel *kernel)
+static bool alive(GuestKernel *kernel, WalkBudget *waits)
 {
     uint64_t before = guest_kernel_jiffies(kernel);
     const struct timespec wait = {.tv_nsec = ALIVE_WAIT_MS * 1000000L};
@@ -207,15 +209,26 @@ static bool alive(GuestKernel *kernel)
         if (guest_kernel_jiffies(kernel) != before) {
             return true;
         }
+        if (!walk_budget_take(waits, 1)) {
+            return false;
+        }
         nanosleep(&wait, NULL);
     }
     return false;
 }
 
 /* other fits as well as kernel does; leaves the running one in kernel and nothing in other. */
-static bool choose_alive(GuestKernel *kernel, GuestKernel *other, MonattError *err)
+static bool choose_alive(GuestKernel *kernel, GuestKernel *other, WalkBudget *waits,
+                         MonattError *err)
 {
-    bool first_alive = alive(kernel), second_alive = alive(other);
+    bool first_alive = alive(kernel, waits), second_alive = alive(other, waits);
+
+    if (waits->exhausted) {
+        guest_kernel_clear(other);
+        return monatt_error_set(err, MONATT_ERROR_FORMAT,
+                                "guest kernel: too many fit and do not run (%s is one)",
+                                kernel->release);
+    }
 
     if (first_alive == second_alive) {
         monatt_error_set(err, MONATT_ERROR_FORMAT,
@@ -253,6 +266,7 @@ static bool find_kernel(GuestKernel *kernel, GuestKernel *candidate, const Guest
     uint64_t address = 0;
     bool found = false;
     MonattError why = {0};
+    WalkBudget waits = {.steps = SEARCH_WAITS};
 
     monatt_error_set(&why, MONATT_ERROR_MISSING,
                      "guest kernel: no VMCOREINFO in guest RAM (no Linux, or not booted yet)");
@@ -269,7 +283,7 @@ static bool find_kernel(GuestKernel *kernel, GuestKernel *candidate, const Guest
             continue;
         }
         if (found) {
-            if (!choose_alive(kernel, candidate, err)) {
+            if (!choose_alive(kernel, candidate, &waits, err)) {
                 return false;
             }
         } else {
