@@ -42,7 +42,9 @@ ATTACKS = (
     ("proc-show", "function-pointers"), ("socket-show", "function-pointers"),
     ("directory-operations", "function-pointers"), ("line-discipline", "function-pointers"),
     ("notifier", "function-pointers"), ("binary-format", "function-pointers"),
-    ("lsm-hook", "function-pointers"), ("credential-init", "credentials"),
+    ("lsm-hook", "function-pointers"), ("precise-timer", "function-pointers"),
+    ("pending-work", "function-pointers"), ("interrupt-handler", "function-pointers"),
+    ("open-file", "function-pointers"), ("credential-init", "credentials"),
     ("credential-other", "credentials"), ("vdso-byte", "vdso"),
 )
 PATIENCE_S = 60

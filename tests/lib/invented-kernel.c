@@ -212,6 +212,26 @@ static uint32_t type_of(const TypeMaker *maker, size_t row, uint32_t arrays)
     abort();
 }
 
+/* Of an array: an integer by its name, else the struct's number, which is behind all arrays. */
+static uint32_t element_of(const TypeMaker *maker, const char *type, const char *bracket)
+{
+    const size_t size = (size_t)(bracket - type);
+    uint32_t number = FUNCTION + 1;
+
+    for (size_t i = 0; i < maker->count; i++) {
+        number += maker->rows[i].type && strchr(maker->rows[i].type, '[');
+    }
+    for (size_t i = 0; i < maker->count; i++) {
+        const InventedRow *row = &maker->rows[i];
+        if (!row->member && strlen(row->structure) == size &&
+            strncmp(row->structure, type, size) == 0) {
+            return number;
+        }
+        number += !row->member;
+    }
+    return type[1] == '8' ? 1 : type[1] == '1' ? 2 : type[1] == '3' ? 3 : 4;
+}
+
 static void put_arrays(TypeMaker *maker, uint32_t *ret_arrays)
 {
     *ret_arrays = 0;
@@ -223,7 +243,7 @@ static void put_arrays(TypeMaker *maker, uint32_t *ret_arrays)
         put_word(maker, 0);
         put_word(maker, KIND_ARRAY << 24);
         put_word(maker, 0);
-        put_word(maker, type[1] == '8' ? 1 : type[1] == '1' ? 2 : type[1] == '3' ? 3 : 4);
+        put_word(maker, element_of(maker, type, bracket));
         put_word(maker, 3);
         put_word(maker, (uint32_t)strtoul(bracket + 1, NULL, 10));
         (*ret_arrays)++;

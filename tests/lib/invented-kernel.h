@@ -24,8 +24,8 @@ typedef struct InventedRow {
     const char *structure;
     const char *member;
     uint32_t offset;
-    /* NULL or "u64", "u32", "u16", "u8"; "u64[5]"; "function" (a pointer to one); else the struct
-     * it is */
+    /* NULL or "u64", "u32", "u16", "u8"; "u64[5]", "list_head[5]"; "function" (a pointer to one);
+     * else the struct it is */
     const char *type;
 } InventedRow;
 

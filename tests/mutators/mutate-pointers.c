@@ -76,9 +76,8 @@ static bool proc_entries(Mutator *mutator, ProcWalk *walk, MonattError *err)
     return walk->count > 0 || mutator_none(err, "entry in /proc");
 }
 
-/* A copy of a table in memory of its own, with one slot that leads to foreign code. */
-static bool forge(Mutator *mutator, uint64_t table, size_t size, uint32_t slot, uint64_t *ret_copy,
-                  MonattError *err)
+bool mutator_forge(Mutator *mutator, uint64_t table, size_t size, uint32_t slot, uint64_t *ret_copy,
+                   MonattError *err)
 {
     uint8_t bytes[512] = {0};
     uint64_t page, target;
@@ -153,7 +152,7 @@ static bool swap_proc(Mutator *mutator, const char *argument, ProcPart part, Mon
     } else if (!mutator_member(mutator, "seq_operations", "show", &slot, err)) {
         return false;
     }
-    return forge(mutator, old, size, slot, &target, err) &&
+    return mutator_forge(mutator, old, size, slot, &target, err) &&
            mutator_write_u64(mutator, copy + place, target, err);
 }
 

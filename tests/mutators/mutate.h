@@ -103,6 +103,10 @@ bool mutator_function(Mutator *mutator, uint64_t *ret_address, uint64_t *ret_siz
 uint64_t mutator_symbol_size(Mutator *mutator, uint64_t address);
 /* A page of zeros with a place in the direct map, where a forged structure can stand. */
 bool mutator_scratch(Mutator *mutator, uint64_t *ret_address, MonattError *err) MONATT_MUST_CHECK;
+/* A copy of a table in memory of its own, with one slot that leads to foreign code; at most 512
+ * bytes of it (mutate-pointers.c). */
+bool mutator_forge(Mutator *mutator, uint64_t table, size_t size, uint32_t slot, uint64_t *ret_copy,
+                   MonattError *err) MONATT_MUST_CHECK;
 /* What was done; object: the name that the finding must bear, "" when it has none. */
 void mutator_say(Mutator *mutator, uint64_t address, const char *object, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -8,112 +8,13 @@
 #include "host-collector/sources/introspection/checks/check-list.h"
 #include "tests/lib/invented-kernel.h"
 #include "tests/lib/one-check.h"
+#include "tests/unit/pointer-rows.h"
 
 #define FUNCTION(n) (INVENTED_KERNEL + INVENTED_TEXT + 0x100ull * (n))
 #define MODULE 0xffffffffc0000000ull
 #define HIDDEN 0xffffffffc0200000ull
 #define NOBODY 0xffffc90000123000ull
 #define PROGRAM 0xffffffffc0300000ull
-#define ENTRY_NODE 0x60
-#define ENTRY_SUBDIR 0x40
-
-static const InventedRow rows[] = {
-    {"list_head", NULL, 0x10, NULL},
-    {"rb_node", NULL, 0x18, NULL},
-    {NULL, "rb_right", 0x8, NULL},
-    {NULL, "rb_left", 0x10, NULL},
-    {"ns_common", NULL, 0x20, NULL},
-    {NULL, "inum", 0x8, "u32"},
-    {"net", NULL, 0x200, NULL},
-    {NULL, "list", 0x10, NULL},
-    {NULL, "ns", 0x40, "ns_common"},
-    {NULL, "proc_net", 0x80, NULL},
-    {NULL, "netdev_chain", 0x90, NULL},
-    {"proc_dir_entry", NULL, 0xa0, NULL},
-    {NULL, "mode", 0x0, "u16"},
-    {NULL, "proc_iops", 0x8, NULL},
-    {NULL, "proc_ops", 0x10, NULL},
-    {NULL, "proc_dir_ops", 0x10, NULL},
-    {NULL, "seq_ops", 0x18, NULL},
-    {NULL, "single_show", 0x18, NULL},
-    {NULL, "write", 0x20, NULL},
-    {NULL, "name", 0x28, NULL},
-    {NULL, "subdir", ENTRY_SUBDIR, NULL},
-    {NULL, "subdir_node", ENTRY_NODE, NULL},
-    {"proc_ops", NULL, 0x20, NULL},
-    {NULL, "proc_open", 0x8, "function"},
-    {NULL, "proc_read", 0x10, "function"},
-    {"seq_operations", NULL, 0x20, NULL},
-    {NULL, "start", 0x0, "function"},
-    {NULL, "show", 0x18, "function"},
-    {"inode_operations", NULL, 0x10, NULL},
-    {NULL, "lookup", 0x0, "function"},
-    {"file_operations", NULL, 0x20, NULL},
-    {NULL, "iterate_shared", 0x8, "function"},
-    {"super_operations", NULL, 0x10, NULL},
-    {NULL, "alloc_inode", 0x0, "function"},
-    {"super_block", NULL, 0x80, NULL},
-    {NULL, "s_list", 0x0, NULL},
-    {NULL, "s_type", 0x10, NULL},
-    {NULL, "s_root", 0x18, NULL},
-    {NULL, "s_op", 0x20, NULL},
-    {"dentry", NULL, 0x40, NULL},
-    {NULL, "d_inode", 0x8, NULL},
-    {"inode", NULL, 0x80, NULL},
-    {NULL, "i_op", 0x8, NULL},
-    {NULL, "i_fop", 0x40, NULL},
-    {"file_system_type", NULL, 0x40, NULL},
-    {NULL, "name", 0x0, NULL},
-    {NULL, "mount", 0x10, "function"},
-    {NULL, "next", 0x18, NULL},
-    {"linux_binfmt", NULL, 0x40, NULL},
-    {NULL, "lh", 0x0, NULL},
-    {NULL, "load_binary", 0x18, "function"},
-    {"proto", NULL, 0x80, NULL},
-    {NULL, "connect", 0x8, "function"},
-    {NULL, "name", 0x20, "u8[32]"},
-    {NULL, "node", 0x60, NULL},
-    {"tcp_congestion_ops", NULL, 0x40, NULL},
-    {NULL, "cong_avoid", 0x0, "function"},
-    {NULL, "name", 0x10, "u8[16]"},
-    {NULL, "list", 0x20, NULL},
-    {"net_protocol", NULL, 0x20, NULL},
-    {NULL, "handler", 0x8, "function"},
-    {"tty_ldisc_ops", NULL, 0x20, NULL},
-    {NULL, "name", 0x0, NULL},
-    {NULL, "receive_buf", 0x10, "function"},
-    {"softirq_action", NULL, 0x8, NULL},
-    {NULL, "action", 0x0, "function"},
-    {"notifier_block", NULL, 0x18, NULL},
-    {NULL, "notifier_call", 0x0, NULL},
-    {NULL, "next", 0x8, NULL},
-    {"atomic_notifier_head", NULL, 0x10, NULL},
-    {NULL, "head", 0x8, NULL},
-    {"raw_notifier_head", NULL, 0x8, NULL},
-    {NULL, "head", 0x0, NULL},
-    {"security_hook_list", NULL, 0x28, NULL},
-    {NULL, "list", 0x0, NULL},
-    {NULL, "hook", 0x18, NULL},
-    {"security_hook_heads", NULL, 0x10, NULL},
-    {NULL, "task_kill", 0x0, NULL},
-    {"timer_base", NULL, 0x40, NULL},
-    {NULL, "vectors", 0x20, "u64[4]"},
-    {"timer_list", NULL, 0x20, NULL},
-    {NULL, "entry", 0x0, NULL},
-    {NULL, "function", 0x18, NULL},
-    {"work_struct", NULL, 0x20, NULL},
-    {NULL, "func", 0x18, NULL},
-    {"delayed_work", NULL, 0x60, NULL},
-    {NULL, "work", 0x0, "work_struct"},
-    {NULL, "timer", 0x20, "timer_list"},
-    /* A lie: the head lies far outside of what it is a member of. */
-    {"nmi_desc", NULL, 0x10, NULL},
-    {NULL, "head", 0xf00000, NULL},
-    {"nmiaction", NULL, 0x30, NULL},
-    {NULL, "list", 0x0, NULL},
-    {NULL, "handler", 0x10, "function"},
-    {NULL, "name", 0x18, NULL},
-};
 
 static InventedKernel invented;
 static OneCheck one;
@@ -121,6 +22,9 @@ static uint64_t image; /* what lies in the kernel's image, so that its end can b
 static uint64_t sequence_files, plain_files, inodes, folders, tcp_sequence, proc, tcp, modules;
 static uint64_t filesystem, block, inode, format, protocol, handlers, discipline, congestion;
 static uint64_t soft, keyboard, notifier, heads, hook, timers, timer, net;
+static uint64_t precise, pool, work, worker, interrupt, action, sharer, chip, file, opened, mapping;
+static uint64_t sequence;
+static bool maple; /* interrupts lie in a maple tree */
 
 static uint64_t text(const char *name)
 {
@@ -242,6 +146,104 @@ static void add_hooks(void)
     invented_variable(&invented, "__per_cpu_offset", 8);
 }
 
+static void add_pending(void)
+{
+    uint64_t base = invented_variable(&invented, "hrtimer_bases", 0xc0);
+    uint64_t pools = invented_variable(&invented, "worker_pool_idr", 0x18);
+
+    precise = invented_allocate(&invented, 0x40);
+    invented_u64(&invented, base + 0x40 + 0x40 + 0x20, precise + 0x8); /* of the second clock */
+    invented_u64(&invented, precise + 0x30, FUNCTION(13));
+    pool = invented_allocate(&invented, 0x80);
+    work = invented_allocate(&invented, 0x20);
+    worker = invented_allocate(&invented, 0x60);
+    invented_u64(&invented, pools + 0x8, pool);
+    invented_ring(&invented, pool + 0x20);
+    invented_ring(&invented, pool + 0x40);
+    invented_ring(&invented, worker + 0x28);
+    invented_ring_add(&invented, pool + 0x20, work + 0x8);
+    invented_ring_add(&invented, pool + 0x40, worker + 0x40);
+    invented_u64(&invented, work + 0x18, FUNCTION(14));
+    invented_u64(&invented, worker + 0x18, FUNCTION(15));
+}
+
+/* In the tree with gaps that the kernel has: a root whose second child is a leaf. */
+static void add_maple(uint64_t tree)
+{
+    uint64_t root = invented_allocate(&invented, 0x300), leaf;
+
+    root = (root + 0xff) & ~0xffull;
+    leaf = root + 0x100;
+    invented_u64(&invented, tree + 0x8, root | 3 << 3 | 2);
+    *invented_at(&invented, root + 0xf0) = 1;
+    invented_u64(&invented, root + 0x58, leaf | 1 << 3 | 4);
+    *invented_at(&invented, leaf + 0xf8) = 2;
+    invented_u64(&invented, leaf + 0x90, interrupt);
+    invented_u64(&invented, leaf + 0x98, 0x1122334455667788); /* behind its end */
+}
+
+static void add_interrupts(void)
+{
+    uint64_t tree = invented_variable(&invented, maple ? "sparse_irqs" : "irq_desc_tree", 0x10);
+
+    interrupt = invented_allocate(&invented, 0x80);
+    action = invented_allocate(&invented, 0x60);
+    sharer = invented_allocate(&invented, 0x60);
+    chip = invented_allocate(&invented, 0x20);
+    invented_u32(&invented, interrupt + 0x8 + 0x4, 11);
+    invented_u64(&invented, interrupt + 0x8 + 0x18, chip);
+    invented_u64(&invented, interrupt + 0x40, FUNCTION(16));
+    invented_u64(&invented, interrupt + 0x48, action);
+    invented_u64(&invented, chip + 0x8, FUNCTION(17));
+    invented_u64(&invented, action, FUNCTION(18));
+    invented_u64(&invented, action + 0x18, sharer);
+    invented_u64(&invented, sharer, FUNCTION(19));
+    invented_u64(&invented, sharer + 0x20, FUNCTION(20));
+    invented_u64(&invented, sharer + 0x40, text("net"));
+    if (maple) {
+        add_maple(tree);
+    } else {
+        invented_u64(&invented, tree + 0x8, interrupt);
+    }
+}
+
+static void add_open_files(void)
+{
+    uint64_t init = invented_variable(&invented, "init_task", 0x200);
+    uint64_t task = invented_allocate(&invented, 0x200), array = invented_allocate(&invented, 64);
+    uint64_t descriptors = invented_allocate(&invented, 0x20), table;
+    uint64_t files = invented_allocate(&invented, 0x40);
+
+    invented_ring(&invented, init + 0x10);
+    invented_ring_add(&invented, init + 0x10, task + 0x10);
+    invented_u32(&invented, task + 0x20, 77);
+    invented_u32(&invented, task + 0x24, 77);
+    invented_u64(&invented, task + 0x38, invented_allocate(&invented, 64)); /* an mm */
+    invented_u64(&invented, task + 0x40, invented_allocate(&invented, 64));
+    invented_u64(&invented, task + 0x80, files);
+    invented_u64(&invented, files + 0x20, descriptors);
+    invented_u32(&invented, descriptors, 8);
+    invented_u64(&invented, descriptors + 0x8, array);
+    file = invented_allocate(&invented, 0x80);
+    opened = invented_allocate(&invented, 0x80);
+    mapping = invented_allocate(&invented, 0x40);
+    sequence = invented_allocate(&invented, 0x40);
+    table = operations("some_file_operations", 8, 8);
+    invented_symbol(&invented, "seq_read_iter", FUNCTION(21));
+    invented_u64(&invented, table + 0x18, FUNCTION(21));
+    invented_u64(&invented, array + 24, file);
+    invented_u64(&invented, file + 0x20, table);
+    invented_u64(&invented, file + 0x28, opened);
+    invented_u64(&invented, file + 0x40, sequence);
+    invented_u64(&invented, sequence + 0x30, operations("some_seq_ops", 0, 0x18));
+    invented_u16(&invented, opened, 0100644);
+    invented_u64(&invented, opened + 0x8, inodes);
+    invented_u64(&invented, opened + 0x10, block);
+    invented_u64(&invented, opened + 0x18, mapping);
+    invented_u64(&invented, opened + 0x40, folders);
+    invented_u64(&invented, mapping + 0x10, operations("some_page_operations", 8, 8));
+}
+
 static void set_up(void)
 {
     uint64_t namespaces;
@@ -270,6 +272,9 @@ static void set_up(void)
     add_files();
     add_registries();
     add_hooks();
+    add_pending();
+    add_interrupts();
+    add_open_files();
     invented_end(&invented, rows, G_N_ELEMENTS(rows));
 }
 
@@ -427,6 +432,67 @@ static void test_hooks(void)
     tear_down();
 }
 
+static void test_pending(void)
+{
+    set_up();
+    assert_modules_too(precise + 0x30, "precise timer of CPU 0");
+    assert_modules_too(work + 0x18, "work waiting");
+    assert_modules_too(worker + 0x18, "work running");
+    g_assert_cmpuint(one_check_counter(&one, "precise timers"), ==, 1);
+    g_assert_cmpuint(one_check_counter(&one, "pieces of work"), ==, 2);
+    /* It was given to the worker. */
+    invented_ring_remove(&invented, work + 0x8);
+    invented_ring_add(&invented, worker + 0x28, work + 0x8);
+    assert_modules_too(work + 0x18, "work waiting");
+    invented_u64(&invented, work + 0x8, 0x1122334455667788);
+    run();
+    g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
+    tear_down();
+}
+
+static void test_interrupts(void)
+{
+    for (int i = 0; i < 2; i++) {
+        maple = i == 1;
+        set_up();
+        assert_modules_too(interrupt + 0x40, "interrupt 11.handle_irq");
+        assert_modules_too(chip + 0x8, "interrupt chip of 11.irq_mask");
+        assert_modules_too(action, "interrupt 11 ?.handler");
+        assert_modules_too(sharer + 0x20, "interrupt 11 net.thread_fn");
+        g_assert_cmpuint(one_check_counter(&one, "interrupts"), ==, 1);
+        invented_u64(&invented, sharer + 0x18, action); /* a ring of handlers */
+        run();
+        g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_BUDGET);
+        tear_down();
+    }
+    maple = false;
+}
+
+static void test_open_files(void)
+{
+    uint64_t fake, table;
+
+    set_up();
+    fake = invented_allocate(&invented, 0x40);
+    invented_u64(&invented, fake + 8, FUNCTION(1));
+    table = invented_get(&invented, file + 0x20);
+    invented_u64(&invented, file + 0x20, fake); /* a copy of its operations */
+    assert_found(CHECK_COMPROMISED, file + 0x20, "open ext4");
+    /* A device's may lie anywhere, and must belong to somebody. */
+    invented_u16(&invented, opened, 0020644);
+    assert_modules_too(fake + 8, "open ext4.iterate_shared");
+    invented_u16(&invented, opened, 0100644);
+    invented_u64(&invented, file + 0x20, table);
+    assert_clean();
+    invented_u64(&invented, opened + 0x40, fake);
+    assert_found(CHECK_COMPROMISED, opened + 0x40, "open ext4");
+    invented_u64(&invented, opened + 0x40, folders);
+    assert_core_only(invented_get(&invented, mapping + 0x10) + 8, "open ext4.writepage");
+    assert_core_only(invented_get(&invented, sequence + 0x30) + 0x18, "open ext4.show");
+    g_assert_cmpuint(one_check_counter(&one, "open files"), ==, 1);
+    tear_down();
+}
+
 /* Code outside of the image is not judged while modules are not known, and that is said. */
 static void test_owners_missing(void)
 {
@@ -486,6 +552,9 @@ int main(int argc, char **argv)
     g_test_add_func("/function-pointers/files", test_files);
     g_test_add_func("/function-pointers/registries", test_registries);
     g_test_add_func("/function-pointers/hooks", test_hooks);
+    g_test_add_func("/function-pointers/pending", test_pending);
+    g_test_add_func("/function-pointers/interrupts", test_interrupts);
+    g_test_add_func("/function-pointers/open-files", test_open_files);
     g_test_add_func("/function-pointers/owners-missing", test_owners_missing);
     g_test_add_func("/function-pointers/hostile", test_hostile);
     return g_test_run();

@@ -4,8 +4,9 @@
  * can be written
  *
  * The procfs tree, filesystems and their roots, protocols, notifiers, security modules, terminals,
- * input, timers and the kernel's platform operations.  What packets meet is the check
- * "netfilter"'s, what traces is "kprobes"' and "ftrace"'s, the text itself "kernel-text"'s.
+ * input, timers, work, interrupts, open files and the kernel's platform operations.  What packets
+ * meet is the check "netfilter"'s, what traces is "kprobes"' and "ftrace"'s, the text itself
+ * "kernel-text"'s.
  */
 #include "host-collector/sources/introspection/checks/pointers.h"
 
@@ -64,6 +65,12 @@ static void run(CheckContext *context)
     pointers_read_super_blocks(context, check);
     pointers_read_security(context, check);
     pointers_read_timers(context, check);
+    pointers_read_pending(context, check);
+    pointers_read_interrupts(context, check);
+    pointers_read_open(context, check);
+    if (check->full) {
+        check_reason(context, MONATT_REASON_BUDGET, "more than %u kinds of tables", POINTER_FORMS);
+    }
     if (check->unowned) {
         check_reason(context, MONATT_REASON_UNSUPPORTED,
                      "code outside of the kernel's image was met and not judged: %s",

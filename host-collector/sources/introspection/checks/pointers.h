@@ -19,7 +19,7 @@
     128 /* of one struct; struct proto has 50, apic 40, file_operations 35                         \
          */
 #define POINTER_FORM_SIZE 2048u
-#define POINTER_FORMS 96
+#define POINTER_FORMS 128
 #define POINTER_PLACE_SIZE CHECK_OBJECT_SIZE
 #define POINTER_TABLES 8192u /* places looked at in one pass (a power of two); more: incomplete */
 #define POINTER_COPIES (2u * 1024 * 1024) /* bytes kept of tables that were good */
@@ -71,6 +71,7 @@ typedef struct PointersCheck {
     uint8_t *copies;
     uint32_t copies_used;
     NetNamespaces namespaces;
+    uint64_t open_next;         /* files_struct with which the next pass begins; 0: the first */
     uint64_t tables, functions; /* counted in this pass */
     bool unowned;               /* a module's code was met while modules are not known */
     bool full;
@@ -113,5 +114,8 @@ void pointers_read_proc(CheckContext *context, PointersCheck *check);         /*
 void pointers_read_super_blocks(CheckContext *context, PointersCheck *check); /* -files.c */
 void pointers_read_security(CheckContext *context, PointersCheck *check);     /* -security.c */
 void pointers_read_timers(CheckContext *context, PointersCheck *check);       /* -timers.c */
+void pointers_read_pending(CheckContext *context, PointersCheck *check);      /* -pending.c */
+void pointers_read_interrupts(CheckContext *context, PointersCheck *check);   /* -interrupts.c */
+void pointers_read_open(CheckContext *context, PointersCheck *check);         /* -open.c */
 
 #endif
