@@ -154,16 +154,19 @@ static void test_keys(void)
     text_clear();
 }
 
-/* INT3 over the tail of a legal form is a patch under way: no finding, and not healthy either. */
+/* INT3 over the tail of a legal form is a patch under way: not healthy, and seen, so that one which
+ * is left so is a finding by check-runner's rule: with nobody at it at once, else of one holder. */
 static void test_moving_key(void)
 {
-    uint64_t table;
+    static const InventedRow rows[] = {{"mutex", NULL, 0x20, NULL}, {NULL, "owner", 0x0, NULL}};
+    uint64_t table, lock, first;
 
     text_begin();
+    lock = invented_variable(&invented, "text_mutex", 8);
     table = text_between("__start___jump_table", "__stop___jump_table", 16);
     put_key(table, SITE, TARGET, invented_variable(&invented, "a_key", 16));
     TEXT_PUT(SITE, NOP5);
-    text_measure(NULL, 0);
+    text_measure(rows, G_N_ELEMENTS(rows));
     for (int jump = 0; jump < 2; jump++) {
         if (jump) {
             text_branch(SITE, 0xcc, TARGET);
@@ -173,8 +176,21 @@ static void test_moving_key(void)
         one_check_clear(&one, &check_kernel_text);
         one_check_run(&one, &check_kernel_text, &invented.kernel);
         g_assert_cmpuint(one.result.reason, ==, MONATT_REASON_TORN);
-        g_assert_cmpuint(one.sightings.count, ==, 0);
         g_assert_cmpuint(one_check_counter(&one, "unexplained bytes"), ==, 0);
+        g_assert_cmpuint(one.sightings.count, ==, 1);
+        g_assert_cmpuint(one.sightings.items[0].severity, ==, CHECK_COMPROMISED);
+        g_assert_cmpuint(one.sightings.items[0].address, ==, SITE);
+        invented_u64(&invented, lock, 0xffff888000001000ull);
+        one_check_run(&one, &check_kernel_text, &invented.kernel);
+        g_assert_cmpuint(one.sightings.count, ==, 1);
+        g_assert_cmpuint(one.sightings.items[0].severity, ==, CHECK_DEGRADED);
+        first = one.sightings.generations[0];
+        one_check_run(&one, &check_kernel_text, &invented.kernel);
+        g_assert_cmpuint(one.sightings.generations[0], ==, first);
+        invented_u64(&invented, lock, 0xffff888000002000ull); /* the next who patches */
+        one_check_run(&one, &check_kernel_text, &invented.kernel);
+        g_assert_cmpuint(one.sightings.generations[0], !=, first);
+        invented_u64(&invented, lock, 0);
         text_reset();
     }
     text_clear();

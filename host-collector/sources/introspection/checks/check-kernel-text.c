@@ -251,6 +251,41 @@ static bool look(TextWork *work, TextState *state, size_t *ret_unexplained)
     return true;
 }
 
+static uint64_t word_at(const TextWork *work, uint64_t address)
+{
+    uint64_t word;
+    return address && address_space_u64(&work->context->kernel->space, address, &word) ? word : 0;
+}
+
+/*
+ * Sites that were between two states in all looks of this pass.  A patch takes microseconds, so a
+ * site with the same bytes, under locks with the same holders, in looks 100 ms apart is left so:
+ * who froze it, or holds a lock for ever, makes no more than this finding of it.
+ */
+static void find_torn(TextWork *work)
+{
+    const uint64_t mix = 0x9e3779b97f4a7c15ull; /* 2^64 by the golden ratio, odd */
+
+    for (uint32_t i = 0; i < work->moving && i < TEXT_TORN; i++) {
+        uint64_t before = word_at(work, work->torn[i]);
+        uint64_t poke = word_at(work, work->inputs.poke_lock);
+        uint64_t holders = (word_at(work, work->inputs.key_lock) * mix ^ poke) * mix ^
+                           word_at(work, work->inputs.call_lock);
+        bool left = (before & 0xff) == 0xcc && work->inputs.poke_lock != 0 && poke == 0;
+        char object[CHECK_OBJECT_SIZE], observed[CHECK_VALUE_SIZE];
+        if (before != word_at(work, work->torn[i])) {
+            continue; /* it goes on */
+        }
+        check_name_address(work->context, work->torn[i], object);
+        monatt_text_from_bytes((const uint8_t *)&before, 5, observed);
+        check_found(work->context, left ? CHECK_COMPROMISED : CHECK_DEGRADED, work->torn[i], object,
+                    "a site that is patched within microseconds", observed, "", "%s",
+                    left ? "a site of kernel text is left at a breakpoint and nobody patches text"
+                         : "a site of kernel text stays between two states under a held lock");
+        check_generation(work->context, (before * mix ^ holders) | 1);
+    }
+}
+
 static void compare(CheckContext *context, const KernelImage *image)
 {
     TextWork *work MONATT_CLEANUP_FREE = calloc(1, sizeof(*work));
@@ -292,6 +327,7 @@ static void compare(CheckContext *context, const KernelImage *image)
     if (work->moving > 0) {
         check_reason(context, MONATT_REASON_TORN,
                      "%u sites of static keys or calls are being patched", work->moving);
+        find_torn(work);
     }
     count(work, state, unexplained);
 }

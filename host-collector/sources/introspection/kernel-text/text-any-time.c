@@ -127,7 +127,9 @@ static void judge_key(TextWork *work, uint64_t address, size_t size, uint64_t ke
                        .inverted = key & 1,
                        .fits = key_fits};
     Now again = look_again(work, &site);
-    work->moving += again == NOW_MOVING;
+    if (again == NOW_MOVING) {
+        text_moves(work, address);
+    }
     if (again == NOW_DIFFERS) {
         check_name_address(work->context, key & ~KEY_FLAGS, name);
         snprintf(expected, sizeof(expected), "%s, as key %s has it", is_on ? "NOP" : "jump", name);
@@ -195,8 +197,11 @@ static void explain_keys(TextWork *work)
     /* Which sites are under way, before any is judged: a key leads its sites, or follows them. */
     for (size_t at = 0; at < table.size && table.size - at >= JUMP_ENTRY; at += JUMP_ENTRY) {
         uint64_t entry = table.address + at;
-        work->moving += is_moving(work, entry + (uint64_t)(int64_t)text_s32(table.bytes + at),
-                                  entry + 4 + (uint64_t)(int64_t)text_s32(table.bytes + at + 4));
+        uint64_t address = entry + (uint64_t)(int64_t)text_s32(table.bytes + at);
+        if (is_moving(work, address,
+                      entry + 4 + (uint64_t)(int64_t)text_s32(table.bytes + at + 4))) {
+            text_moves(work, address);
+        }
     }
     for (size_t at = 0; at < table.size && table.size - at >= JUMP_ENTRY; at += JUMP_ENTRY) {
         uint64_t entry = table.address + at;
@@ -323,7 +328,9 @@ static void explain_switch(TextWork *work, TextMechanism mechanism, const Site *
         (again = look_again(work, site)) == NOW_DIFFERS) {
         return;
     }
-    work->moving += again == NOW_MOVING;
+    if (again == NOW_MOVING) {
+        text_moves(work, site->address);
+    }
     text_explain(work, mechanism, site->address, site->size, CHOICE_MOVING);
 }
 

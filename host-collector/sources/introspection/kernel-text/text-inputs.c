@@ -165,6 +165,7 @@ void text_inputs_read(TextWork *work)
     inputs->its_return_thunk = symbol(work, "its_return_thunk");
     inputs->call_depth_return_thunk = symbol(work, "call_depth_return_thunk");
     inputs->key_lock = lock_of(work, "jump_label_mutex");
+    inputs->poke_lock = lock_of(work, "text_mutex");
     inputs->call_lock = lock_of(work, "static_call_mutex");
     inputs->return0 = symbol(work, "__static_call_return0");
     inputs->warn_trap = symbol(work, "__WARN_trap");

@@ -53,6 +53,14 @@ void text_explain(TextWork *work, TextMechanism mechanism, uint64_t address, siz
     }
 }
 
+void text_moves(TextWork *work, uint64_t address)
+{
+    if (work->moving < TEXT_TORN) {
+        work->torn[work->moving] = address;
+    }
+    work->moving++;
+}
+
 void text_disagree(TextWork *work, TextMechanism mechanism, CheckSeverity severity,
                    uint64_t address, size_t size, const char *expected, const char *why)
 {

@@ -19,7 +19,8 @@
 
 #define TEXT_REGISTERS 16
 #define TEXT_THUNK_KINDS 3
-#define TEXT_OPERATIONS 256   /* ftrace_ops that are looked at */
+#define TEXT_OPERATIONS 256 /* ftrace_ops that are looked at */
+#define TEXT_TORN 8
 #define TEXT_CAPABILITIES 40  /* 32-bit words of cpuinfo_x86.x86_capability */
 #define TEXT_SITE_MAXIMUM 255 /* bytes of an alternative: its length is a byte */
 
@@ -54,6 +55,7 @@ typedef struct TextInputs {
     uint64_t paravirt_operations;
     uint64_t key_lock;      /* owner of the mutex under which keys and their sites are switched */
     uint64_t call_lock;     /* the same of static calls; 0: not known */
+    uint64_t poke_lock;     /* the same of text_mutex: held while any text is patched */
     uint64_t call_template; /* skl_call_thunk_template; 0: no call depth tracking in it */
     uint32_t call_template_size;
     uint32_t capabilities[TEXT_CAPABILITIES];
@@ -98,6 +100,7 @@ typedef struct TextWork {
     uint32_t changed[TEXT_MECHANISMS];
     uint32_t disagreements;
     uint32_t moving;           /* sites of static keys and calls that were being patched */
+    uint64_t torn[TEXT_TORN];  /* the first of them */
     uint32_t waits;            /* of 1 ms, for keys and calls that were being switched */
     uint32_t traced;           /* functions that call a tracer */
     struct sha256_ctx choices; /* of the boot-time sites: offset, mechanism, variant */
@@ -125,6 +128,8 @@ static inline bool text_is_done(const TextWork *work, uint64_t address)
 /* The site is explained: it goes back to what was built.  variant: which legal value it had. */
 void text_explain(TextWork *work, TextMechanism mechanism, uint64_t address, size_t size,
                   uint8_t variant);
+/* The site is being patched: the look is torn. */
+void text_moves(TextWork *work, uint64_t address);
 /* A legal value in the wrong place: explained as far as bytes go, and a finding. */
 void text_disagree(TextWork *work, TextMechanism mechanism, CheckSeverity severity,
                    uint64_t address, size_t size, const char *expected, const char *why);
