@@ -85,6 +85,7 @@ const Check *check_by_name(const char *name)
 }
 
 static CheckReport report;
+static bool blind;
 static void measure(void (*first)(CheckContext *, guint), void (*second)(CheckContext *, guint),
                     unsigned deadline_ms)
 {
@@ -340,6 +341,49 @@ static void test_wanted(void)
     g_assert_cmpstr(report.results[0].text, ==, "no?kernel");
 }
 
+static void may_be_blind(CheckContext *context, guint run)
+{
+    (void)run;
+    if (blind) {
+        check_lacks(context, "symbol 'gone'");
+    }
+}
+
+/* What could be read in this boot, with no more from the host, and cannot be any more. */
+static void test_blinded(void)
+{
+    static GuestKernel kernel;
+    static GuestClocks clocks;
+    static uint8_t image[1];
+    static CheckInputs inputs;
+    CheckRunner *runner = check_runner_new();
+
+    script[0] = may_be_blind;
+    script[1] = NULL;
+    blind = true; /* from the start: it is the kernel's fault */
+    check_runner_measure(runner, &kernel, &clocks, &inputs, EVERY, DEADLINE_MS, NULL, &report);
+    g_assert_cmpuint(report.finding_count, ==, 0);
+    blind = false;
+    inputs.image = image;
+    check_runner_measure(runner, &kernel, &clocks, &inputs, EVERY, DEADLINE_MS, NULL, &report);
+    g_assert_cmpuint(report.finding_count, ==, 0);
+    blind = true;
+    inputs.image = NULL; /* the host gives less: nothing follows from that */
+    check_runner_measure(runner, &kernel, &clocks, &inputs, EVERY, DEADLINE_MS, NULL, &report);
+    g_assert_cmpuint(report.finding_count, ==, 0);
+    inputs.image = image;
+    check_runner_measure(runner, &kernel, &clocks, &inputs, EVERY, DEADLINE_MS, NULL, &report);
+    g_assert_cmpuint(report.finding_count, ==, 1);
+    g_assert_cmpuint(report.findings[0].severity, ==, CHECK_DEGRADED);
+    g_assert_cmpstr(report.findings[0].object, ==, "modules");
+    g_assert_cmpstr(report.findings[0].observed, ==, "this kernel has no symbol 'gone'");
+    check_runner_forget(runner); /* another boot */
+    check_runner_measure(runner, &kernel, &clocks, &inputs, EVERY, DEADLINE_MS, NULL, &report);
+    g_assert_cmpuint(report.finding_count, ==, 0);
+    check_runner_free(runner);
+    blind = false;
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -355,6 +399,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check-runner/many-vanish", test_many_vanish);
     g_test_add_func("/check-runner/two-checks", test_two_checks);
     g_test_add_func("/check-runner/look", test_look);
+    g_test_add_func("/check-runner/blinded", test_blinded);
     g_test_add_func("/check-runner/wanted", test_wanted);
     return g_test_run();
 }

@@ -26,9 +26,17 @@ typedef struct Candidate {
     bool seen;            /* in the run at hand */
 } Candidate;
 
+/* What a check had from the host when it could see. */
+typedef struct Sight {
+    bool image, btf;
+    uint32_t vcpus;
+    bool could; /* at least once in this boot */
+} Sight;
+
 struct CheckRunner {
     CheckTasks *tasks;
     void *states[CHECKS_MAXIMUM];
+    Sight sights[CHECKS_MAXIMUM];
     CheckReference reference;
     CheckSightings sightings;
     uint32_t candidate_count;
@@ -69,6 +77,7 @@ void check_runner_forget(CheckRunner *runner)
         }
         runner->states[i] = NULL;
     }
+    memset(runner->sights, 0, sizeof(runner->sights));
     kernel_image_clear(&runner->reference.image);
     memset(&runner->reference, 0, sizeof(runner->reference));
 }
@@ -79,6 +88,28 @@ void check_runner_free(CheckRunner *runner)
         check_runner_forget(runner);
         check_tasks_free(runner->tasks);
         free(runner);
+    }
+}
+
+/*
+ * A kernel does not lose what a check looks at: one that could be done in this boot, with no more
+ * from the host than now, and cannot be any more was blinded by the guest.
+ */
+static void judge_sight(Sight *sight, CheckContext *context)
+{
+    const CheckInputs *inputs = context->inputs;
+    const Sight now = {.image = inputs && inputs->image,
+                       .btf = inputs && inputs->btf,
+                       .vcpus = inputs ? inputs->vcpu_count : 0,
+                       .could = true};
+
+    if (context->result->reason == MONATT_REASON_NONE) {
+        *sight = now;
+    } else if (context->result->reason == MONATT_REASON_UNSUPPORTED && sight->could &&
+               now.image >= sight->image && now.btf >= sight->btf && now.vcpus >= sight->vcpus) {
+        check_found(context, CHECK_DEGRADED, 0, context->check->name, "readable, as it was before",
+                    context->result->text, "",
+                    "this check could be done in this boot and cannot be any more");
     }
 }
 
@@ -102,6 +133,7 @@ static void run_check(CheckRunner *runner, size_t index, CheckContext *context, 
         check_reason(context, MONATT_REASON_BUDGET, "the walk took more than %u steps",
                      CHECK_STEPS);
     }
+    judge_sight(&runner->sights[index], context);
     result->cpu_us = (now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / 1000;
 }
 
