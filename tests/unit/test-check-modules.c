@@ -320,6 +320,29 @@ static void test_owners_missing(void)
     end(&check_modules);
 }
 
+/* Code that was changed, and a module that says it is another one, so that it be learnt anew. */
+static void test_relabelled(void)
+{
+    uint64_t sizes = MODULE_SECOND + MODULE_STRUCT + MODULE_CORE + 0x8, before;
+
+    begin();
+    invented_modules_put(&made, made.tree - 8, 6);
+    none(&check_module_text);
+    memcpy(&before, invented_modules_at(&made, sizes), sizeof(before));
+    invented_modules_put(&made, sizes, 0x3000 | 0x2000ull << 32); /* all of it is text */
+    one(&check_module_text, "module 'second' text");
+    invented_modules_at(&made, MODULE_SECOND)[0x200] = 0xe9;
+    invented_pass_run(&pass, &check_module_text, &made);
+    g_assert_cmpuint(pass.sightings.count, ==, 2);
+    invented_modules_put(&made, sizes, before);
+    one(&check_module_text, "module 'second' text+0x200");
+    /* The tree has changed: it was loaded anew, and what it has is taken as it is. */
+    invented_modules_put(&made, made.tree - 8, 8);
+    invented_modules_put(&made, sizes, 0x3000 | 0x2000ull << 32);
+    none(&check_module_text);
+    end(&check_module_text);
+}
+
 static void test_text(void)
 {
     uint8_t *site;
@@ -426,6 +449,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/generations", test_generations);
     g_test_add_func("/executable-pages/orphan", test_orphan);
     g_test_add_func("/executable-pages/writable", test_writable);
+    g_test_add_func("/module-text/relabelled", test_relabelled);
     g_test_add_func("/executable-pages/pack", test_pack);
     g_test_add_func("/executable-pages/pack-of-odd-size", test_pack_of_odd_size);
     g_test_add_func("/executable-pages/hostile-tables", test_hostile_tables);

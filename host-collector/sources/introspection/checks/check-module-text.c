@@ -18,8 +18,9 @@
 #define PLACES_MAXIMUM 32 /* findings of one module in a pass */
 
 typedef struct Known {
-    uint64_t address; /* of struct module */
-    uint64_t use;     /* the number of its kernfs node: another when it was loaded anew */
+    uint64_t address;  /* of struct module */
+    uint64_t use;      /* the number of its kernfs node: another when it was loaded anew */
+    uint32_t sequence; /* of mod_tree, when it was last the same module; 0: not known */
     char name[MODULE_NAME_SIZE];
     ModuleRange ranges[PARTS]; /* whole pages */
     uint8_t *bytes;            /* owned: of the ranges, one after the other */
@@ -42,6 +43,7 @@ typedef struct Look {
     ModuleSites sites;
     uint64_t changed_sites;
     uint64_t reloaded;
+    uint32_t sequence; /* of mod_tree, all through this pass up to now; 0: modules come or go */
 } Look;
 
 static void forget(TextState *state, size_t index)
@@ -104,7 +106,11 @@ static void learn(Look *look, const Module *module, uint64_t use, const ModuleRa
     }
     memcpy(bytes, state->now, size);
     known = &state->known[state->count++];
-    *known = (Known){.address = module->address, .use = use, .bytes = bytes, .size = size};
+    *known = (Known){.address = module->address,
+                     .use = use,
+                     .sequence = look->sequence,
+                     .bytes = bytes,
+                     .size = size};
     known->seen = true;
     memcpy(known->name, module->name, sizeof(known->name));
     memcpy(known->ranges, ranges, sizeof(known->ranges));
@@ -225,6 +231,24 @@ static void say_away(Look *look, const Module *module)
     }
 }
 
+/* Another load of a module, or other code of it, is news only when the kernel's tree of modules
+ * changed; else its words were written over, to have the code that is there now learnt. */
+static bool is_relabelled(Look *look, const Known *known)
+{
+    CheckContext *context = look->context;
+    char object[CHECK_OBJECT_SIZE];
+
+    look->sequence = look->sequence == module_sequence(context) ? look->sequence : 0;
+    if (look->sequence == 0 || known->sequence != look->sequence) {
+        return false;
+    }
+    snprintf(object, sizeof(object), "module '%.30s' text", known->name);
+    check_found(context, CHECK_COMPROMISED, known->ranges[0].start, object,
+                "the load and the code that it had", "others, and no module was loaded since",
+                known->name, "a module says that it was loaded anew, and none was");
+    return true;
+}
+
 static void look_at(Look *look, const Module *module)
 {
     TextState *state = look->state;
@@ -236,9 +260,15 @@ static void look_at(Look *look, const Module *module)
 
     if (i < state->count && (state->known[i].use != use ||
                              memcmp(state->known[i].ranges, ranges, sizeof(ranges)) != 0)) {
-        forget(state, i);
-        look->reloaded++;
-        i = state->count;
+        if (is_relabelled(look, &state->known[i])) {
+            use = state->known[i].use;
+            size = state->known[i].size;
+            memcpy(ranges, state->known[i].ranges, sizeof(ranges));
+        } else {
+            forget(state, i);
+            look->reloaded++;
+            i = state->count;
+        }
     }
     if (i == state->count && size > TEXT_MAXIMUM - state->total) {
         check_reason(look->context, MONATT_REASON_BUDGET, "modules have more than %u MiB of text",
@@ -254,6 +284,7 @@ static void look_at(Look *look, const Module *module)
         return;
     }
     state->known[i].seen = true;
+    state->known[i].sequence = look->sequence;
     if (memcmp(state->known[i].bytes, state->now, size) != 0) {
         module_sites_begin(&look->sites, look->context, module);
         compare(look, &state->known[i]);
@@ -277,6 +308,7 @@ static void run(CheckContext *context)
     if (modules->missing[0] != '\0') {
         check_reason(context, MONATT_REASON_TORN, "%s", modules->missing);
     }
+    look.sequence = modules->sequence;
     module_sites_layout(&look.sites, context);
     for (size_t i = 0; i < look.state->count; i++) {
         look.state->known[i].seen = false;
