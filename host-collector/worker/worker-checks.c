@@ -90,6 +90,7 @@ bool worker_checks_take_inputs(WorkerChecks *checks, const MonattControlMessage 
         memcpy(checks->vcpus, vcpus, count * sizeof(*vcpus));
         checks->inputs.vcpus = checks->vcpus;
         checks->inputs.vcpu_count = (uint32_t)count;
+        checks->inputs.reading += checks->inputs.reading == UINT32_MAX ? 2 : 1;
     }
     return true;
 }

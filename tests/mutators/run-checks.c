@@ -141,6 +141,18 @@ static void print_report(const CheckReport *report, const Table *table)
     fflush(stdout);
 }
 
+static bool read_registers(const Options *options, CheckVcpu *vcpus, CheckInputs *inputs,
+                           MonattError *err)
+{
+    size_t count = 0;
+    if (options->qmp && !vcpu_source_read(options->qmp, vcpus, &count, err)) {
+        return false;
+    }
+    inputs->vcpu_count = (uint32_t)count;
+    inputs->reading++;
+    return true;
+}
+
 static bool measure(const Options *options, MonattError *err)
 {
     static GuestMemory memory;
@@ -149,7 +161,6 @@ static bool measure(const Options *options, MonattError *err)
     static CheckReport report;
     static CheckVcpu vcpus[VCPU_SOURCE_MAXIMUM];
     CheckInputs inputs = {.vcpus = vcpus};
-    size_t vcpu_count = 0;
     CheckRunner *runner = check_runner_new();
     Table *tables = NULL;
     size_t at = 0, forms = 0;
@@ -166,10 +177,9 @@ static bool measure(const Options *options, MonattError *err)
         !guest_kernel_find(&kernel, &memory, err)) {
         return false;
     }
-    if (options->qmp && !vcpu_source_read(options->qmp, vcpus, &vcpu_count, err)) {
+    if (!read_registers(options, vcpus, &inputs, err)) {
         return false;
     }
-    inputs.vcpu_count = (uint32_t)vcpu_count;
     ram_file_clock(options->clock, &clocks);
     for (unsigned long i = 0; i < options->count; i++) {
         const struct timespec gap = {.tv_sec = (time_t)(options->gap_ms / 1000),
@@ -181,8 +191,17 @@ static bool measure(const Options *options, MonattError *err)
             uint32_t sightings;
             check_runner_pass(runner, &kernel, &inputs, options->wanted, &report, &sightings);
         } else {
-            check_runner_measure(runner, &kernel, &clocks, &inputs, options->wanted,
-                                 (unsigned)options->deadline_ms, tables, &report);
+            /* As the collector does it: registers are of an instant. */
+            for (int k = 0; k < CHECK_RUNNER_READINGS; k++) {
+                if (!read_registers(options, vcpus, &inputs, err)) {
+                    return false;
+                }
+                check_runner_measure(runner, &kernel, &clocks, &inputs, options->wanted,
+                                     (unsigned)options->deadline_ms, tables, &report);
+                if (!check_report_wants_registers(&report)) {
+                    break;
+                }
+            }
         }
         print_report(&report, tables ? &tables[at] : NULL);
         for (size_t k = 0; tables && k < forms; k++) {

@@ -10,6 +10,7 @@
  * Must never take a page root from the guest's word alone when the host can say one.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "host-collector/sources/introspection/checks/check-list.h"
 #include "libmonatt/base/text.h"
@@ -196,6 +197,33 @@ static void compare_tables(CheckContext *context, const KernelImage *image)
     }
 }
 
+/*
+ * A root that was good is not judged again by the same reading of registers: its process may have
+ * ended since, and the page be anything by now.
+ */
+typedef struct RootsJudged {
+    uint32_t reading;
+    bool good[MONATT_VCPUS_MAXIMUM];
+} RootsJudged;
+
+/* NULL: readings are not told apart, or there is no memory; then all are judged each time. */
+static RootsJudged *judged_before(CheckContext *context)
+{
+    RootsJudged *judged = *context->state;
+
+    if (context->inputs->reading == 0) {
+        return NULL;
+    }
+    if (!judged) {
+        judged = *context->state = calloc(1, sizeof(*judged));
+    }
+    if (judged && judged->reading != context->inputs->reading) {
+        memset(judged, 0, sizeof(*judged));
+        judged->reading = context->inputs->reading;
+    }
+    return judged;
+}
+
 /* By the guest's word, and only to choose between two pages that must both be the kernel's. */
 static bool has_pti(GuestKernel *kernel)
 {
@@ -227,7 +255,8 @@ static unsigned odd_slot(const uint64_t kernel[KERNEL_HALF], const uint64_t foun
     return 0;
 }
 
-static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *vcpu, bool pti,
+/* True: it is the kernel's own. */
+static bool judge_root(CheckContext *context, uint32_t index, const CheckVcpu *vcpu, bool pti,
                        const uint64_t kernel[KERNEL_HALF])
 {
     uint64_t root = vcpu->cr3 & CR3_ADDRESS & (pti ? ~CR3_USER : UINT64_MAX);
@@ -237,7 +266,7 @@ static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *v
     unsigned slot;
 
     if (!(vcpu->cr0 & CR0_PAGING)) {
-        return; /* not started */
+        return false; /* not started */
     }
     check_count(context, "roots", 1);
     snprintf(object, sizeof(object), "vCPU %u", index);
@@ -245,7 +274,7 @@ static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *v
     if (!read_half(context->kernel->space.memory, root, found)) {
         check_found(context, CHECK_COMPROMISED, 0, object, "page tables in guest memory", observed,
                     "", "its page tables are not in guest memory");
-        return;
+        return false;
     }
     slot = odd_slot(kernel, found, pti ? ldt : 0);
     if (slot != 0) {
@@ -256,12 +285,14 @@ static void judge_root(CheckContext *context, uint32_t index, const CheckVcpu *v
         check_found(context, CHECK_COMPROMISED, 0, object, expected, observed, "",
                     "its page tables map another kernel than the one that was found");
     }
+    return slot == 0;
 }
 
 static void judge_roots(CheckContext *context)
 {
     uint64_t kernel[KERNEL_HALF];
     bool pti = has_pti(context->kernel);
+    RootsJudged *judged;
 
     check_count(context, "vcpus", context->inputs->vcpu_count);
     if (context->inputs->vcpu_count == 0) {
@@ -273,8 +304,17 @@ static void judge_roots(CheckContext *context)
         check_reason(context, MONATT_REASON_TORN, "the kernel's page root is not in guest memory");
         return;
     }
+    judged = judged_before(context);
     for (uint32_t i = 0; i < context->inputs->vcpu_count; i++) {
-        judge_root(context, i, &context->inputs->vcpus[i], pti, kernel);
+        bool known = judged && i < MONATT_VCPUS_MAXIMUM;
+        if (known && judged->good[i]) {
+            check_count(context, "roots", 1);
+            continue;
+        }
+        bool good = judge_root(context, i, &context->inputs->vcpus[i], pti, kernel);
+        if (known) {
+            judged->good[i] = good;
+        }
     }
 }
 
@@ -299,4 +339,4 @@ static void run(CheckContext *context)
     judge_roots(context);
 }
 
-const Check check_kernel_origin = {MONATT_SUBCHECK_KERNEL_ORIGIN, "kernel-origin", NULL, run, NULL};
+const Check check_kernel_origin = {MONATT_SUBCHECK_KERNEL_ORIGIN, "kernel-origin", NULL, run, free};

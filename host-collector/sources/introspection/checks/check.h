@@ -36,6 +36,7 @@ typedef struct CheckInputs {
     size_t btf_size;
     const CheckVcpu *vcpus; /* count 0: QEMU could not be asked */
     uint32_t vcpu_count;
+    uint32_t reading; /* which reading of the registers these are; 0: not told */
 } CheckInputs;
 
 /* What several checks need of the measured kernel; made when the first one asks, once a boot. */
