@@ -81,9 +81,12 @@ static const InventedRow rows[] = {
     {"bpf_tramp_image", NULL, 0x80, NULL},
     {NULL, "image", 0x0, NULL},
     {NULL, "ksym", 0x10, "bpf_ksym"},
+    {"mutex", NULL, 0x20, NULL},
+    {NULL, "owner", 0x0, NULL},
     {"bpf_trampoline", NULL, 0x40, NULL},
     {NULL, "hlist", 0x0, NULL},
     {NULL, "cur_image", 0x18, NULL},
+    {NULL, "mutex", 0x20, "mutex"},
     {"real_mode_header", NULL, 0x8, NULL},
     {NULL, "text_start", 0x0, "u32"},
     {NULL, "ro_end", 0x4, "u32"},
@@ -237,6 +240,7 @@ void invented_modules_make(InventedModules *made)
     base = invented_variable(invented, "page_offset_base", 8);
     made->packs = invented_variable(invented, "pack_list", 16);
     made->symbols = invented_variable(invented, "bpf_kallsyms", 16);
+    made->lock = invented_variable(invented, "module_mutex", 0x20);
     made->trampolines = invented_variable(invented, "trampoline_table", 8192);
     made->real_mode = invented_variable(invented, "real_mode_header", 8);
     invented_symbol(invented, "__start_rodata", INVENTED_KERNEL + RODATA);

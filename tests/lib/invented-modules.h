@@ -32,6 +32,7 @@ typedef struct InventedModules {
     uint64_t list, kset, tree, areas, packs;
     uint64_t symbols;     /* bpf_kallsyms, an empty ring */
     uint64_t trampolines; /* of BPF: 1,024 empty chains */
+    uint64_t lock;        /* module_mutex, free: its owner is the first word */
     uint64_t real_mode;   /* the variable real_mode_header */
 } InventedModules;
 

@@ -76,6 +76,24 @@ static void test_hidden(void)
     end(&check_executable_pages);
 }
 
+/* While somebody has the lock under which modules are freed, one that only memory knows may be in
+ * the middle of that: no finding, and no whole look.  One that another place knows is not. */
+static void test_ending(void)
+{
+    begin();
+    invented_modules_leave_list(&made);
+    invented_modules_leave_kset(&made);
+    invented_modules_put(&made, made.lock, 0xffff888001234000ull | 1);
+    one(&check_modules, "module 'second'"); /* in the tree still */
+    invented_modules_leave_tree(&made);
+    invented_pass_run(&pass, &check_modules, &made);
+    g_assert_cmpuint(pass.sightings.count, ==, 0);
+    g_assert_cmpuint(pass.result.reason, ==, MONATT_REASON_TORN);
+    invented_modules_put(&made, made.lock, 7); /* flags, and nobody */
+    one(&check_modules, "module 'second'");
+    end(&check_modules);
+}
+
 /* Whatever it says of itself, a module outside of the list is hidden. */
 static void test_hidden_state(void)
 {
@@ -439,6 +457,7 @@ int main(int argc, char **argv)
     g_test_add_func("/modules/clean", test_clean);
     g_test_add_func("/modules/owners", test_owners);
     g_test_add_func("/modules/hidden", test_hidden);
+    g_test_add_func("/modules/ending", test_ending);
     g_test_add_func("/modules/hidden-state", test_hidden_state);
     g_test_add_func("/modules/waiting", test_waiting);
     g_test_add_func("/modules/lies", test_lies);

@@ -17,6 +17,7 @@
 #define SYMBOL_PROGRAM 0x50u
 #define AUX_SYMBOL 0x20u
 #define IMAGE_SYMBOL 0x10u
+#define TRAMPOLINE_LOCK 0x20u
 #define TRAMPOLINE_IMAGE 0x18u
 
 static InventedModules made;
@@ -128,6 +129,10 @@ static void test_trampoline(void)
     invented_modules_put(&made, image, page);
     doubted("no trampoline in the kernel's table");
     invented_modules_put(&made, made.trampolines + 8 * 77, trampoline);
+    doubted("no trampoline in the kernel's table");
+    invented_modules_put(&made, trampoline + TRAMPOLINE_LOCK, 0xffff888001234000ull);
+    believed(true); /* it may be the one that is being put in */
+    invented_modules_put(&made, trampoline + TRAMPOLINE_LOCK, 3); /* flags, and nobody */
     doubted("no trampoline in the kernel's table");
     invented_modules_put(&made, trampoline + TRAMPOLINE_IMAGE, image);
     believed(true);

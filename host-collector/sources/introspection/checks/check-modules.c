@@ -7,7 +7,9 @@
  * unloaded is in some places and not in others for microseconds: the runner's three looks tell.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "host-collector/sources/introspection/checks/check.h"
 #include "host-collector/sources/introspection/checks/layout.h"
 #include "host-collector/sources/introspection/checks/module-list.h"
@@ -22,7 +24,9 @@
 #define STATE_UNFORMED 3
 /* What still knows a module that free_module() is at; any other place makes it no such one. */
 #define AT_ITS_END (MODULE_VIEW_CARVED | MODULE_VIEW_AREA | MODULE_VIEW_PAGES)
-#define VERSION_SIZE 33 /* of srcversion: 24 characters */
+#define ENDING_SECONDS 60 /* that an unload may take */
+#define LOCK_FLAGS 7u     /* of a mutex' owner */
+#define VERSION_SIZE 33   /* of srcversion: 24 characters */
 
 typedef struct TraceLayout {
     uint32_t next, records, count, address;
@@ -42,6 +46,12 @@ typedef struct ModuleViews {
     uint32_t views[MODULES_MAXIMUM]; /* with what only this check looks at */
     uint64_t hidden;
 } ModuleViews;
+
+/* Kept between passes: since when one task has module_mutex while no module came or went. */
+typedef struct Ending {
+    uint64_t owner, generation;
+    time_t since;
+} Ending;
 
 /* The module that has this code; SIZE_MAX: none. */
 static size_t module_of(const ModuleList *list, uint64_t address)
@@ -223,6 +233,46 @@ static bool waits_for_its_name(ModuleViews *views, size_t index)
     return false;
 }
 
+/* The word of module_mutex' owner; 0: nobody has it, or it is not known. */
+static uint64_t lock_owner(CheckContext *context)
+{
+    uint64_t address, owner;
+    uint32_t offset;
+
+    return guest_kernel_symbol(context->kernel, "module_mutex", &address) &&
+                   (guest_kernel_member(context->kernel, "mutex", "owner", &offset) ||
+                    guest_kernel_member(context->kernel, "mutex", "rtmutex.owner", &offset)) &&
+                   address_space_u64(&context->kernel->space, address + offset, &owner)
+               ? owner & ~(uint64_t)LOCK_FLAGS
+               : 0;
+}
+
+/*
+ * Whether it may be what free_module() is at: that one has it out of list, kobjects and tree, and
+ * keeps module_mutex while it waits for readers, which takes seconds when the guest is short of
+ * time.  Who holds the lock longer than that does not unload.
+ */
+static bool may_be_ending(ModuleViews *views, size_t index)
+{
+    CheckContext *context = views->context;
+    Ending *ending = *context->state;
+    uint64_t owner, generation;
+    struct timespec now;
+
+    if (views->views[index] & ~(uint32_t)AT_ITS_END || !(owner = lock_owner(context))) {
+        return false;
+    }
+    if (!ending && !(*context->state = ending = calloc(1, sizeof(*ending)))) {
+        return false;
+    }
+    generation = module_list_generation(context, views->list);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (ending->owner != owner || ending->generation != generation) {
+        *ending = (Ending){.owner = owner, .generation = generation, .since = now.tv_sec};
+    }
+    return now.tv_sec - ending->since <= ENDING_SECONDS;
+}
+
 static void find_hidden(ModuleViews *views, size_t index)
 {
     const Module *module = &views->list->items[index];
@@ -317,6 +367,9 @@ static void run(CheckContext *context)
         if (list_known && !(views.views[i] & MODULE_VIEW_LIST)) {
             if (waits_for_its_name(&views, i)) {
                 waiting++;
+            } else if (may_be_ending(&views, i)) {
+                check_reason(context, MONATT_REASON_TORN,
+                             "a module that no list has may be one that is being unloaded");
             } else {
                 find_hidden(&views, i);
             }
@@ -330,4 +383,9 @@ static void run(CheckContext *context)
     check_count(context, "areas", areas->count);
 }
 
-const Check check_modules = {MONATT_SUBCHECK_MODULES, "modules", "modules", run, NULL};
+static void clear(void *state)
+{
+    free(state);
+}
+
+const Check check_modules = {MONATT_SUBCHECK_MODULES, "modules", "modules", run, clear};

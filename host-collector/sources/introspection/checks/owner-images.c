@@ -16,6 +16,7 @@
 #define TABLE_SIZE 1024u /* TRAMPOLINE_TABLE_SIZE */
 #define DEAD 2u          /* __PERCPU_REF_DEAD */
 #define PREFIX_MAXIMUM 64u
+#define LOCK_FLAGS 7u /* of a mutex' owner */
 
 #define MEMBER(field, structure, path) LAYOUT_MEMBER(OwnerImages, field, structure, path)
 static const LayoutRow image_rows[] = {
@@ -35,6 +36,8 @@ static const LayoutRow image_rows[] = {
     MEMBER(trampoline_node, "bpf_trampoline", "hlist"),
     MEMBER(trampoline_node, "bpf_trampoline", "hlist_key"),
     MEMBER(trampoline_image, "bpf_trampoline", "cur_image"),
+    MEMBER(trampoline_lock, "bpf_trampoline", "mutex.owner"),
+    MEMBER(trampoline_lock, "bpf_trampoline", "mutex.rtmutex.owner"),
     MEMBER(dispatcher_symbol, "bpf_dispatcher", "ksym"),
     MEMBER(dispatcher_image, "bpf_dispatcher", "image"),
 };
@@ -46,7 +49,7 @@ static void read_table(CheckContext *context, OwnerImages *images)
     AddressSpace *space = &context->kernel->space;
     uint64_t heads[TABLE_SIZE], table = 0;
 
-    images->has_table = false;
+    images->has_table = images->changing = false;
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(names) && !table; i++) {
         table = layout_symbol(context->kernel, names[i]);
     }
@@ -56,15 +59,19 @@ static void read_table(CheckContext *context, OwnerImages *images)
     }
     images->has_table = true;
     for (size_t i = 0; i < TABLE_SIZE; i++) {
-        uint64_t node = heads[i], image;
+        uint64_t node = heads[i], image, owner = 0;
         while (node != 0 && check_step(context)) {
             if (images->count == OWNER_IMAGES_MAXIMUM ||
                 !address_space_u64(space, node - images->trampoline_node + images->trampoline_image,
                                    &image) ||
+                (layout_has(images->trampoline_lock) &&
+                 !address_space_u64(space, node - images->trampoline_node + images->trampoline_lock,
+                                    &owner)) ||
                 !address_space_u64(space, node, &node)) {
                 images->has_table = false; /* torn, or too many: nothing follows from it */
                 return;
             }
+            images->changing = images->changing || (owner & ~(uint64_t)LOCK_FLAGS) != 0;
             if (image != 0) {
                 images->current[images->count++] = image;
             }
@@ -122,7 +129,9 @@ static const char *judge_trampoline(CheckContext *context, OwnerImages *images, 
         address_space_u64(space, image + images->image_end, &end) && ((count & DEAD) || end != 0)) {
         return NULL;
     }
-    return "no trampoline in the kernel's table runs it";
+    /* bpf_trampoline_update() writes down the image it made when the function calls it already:
+     * that takes as long as its code is patched, and it has the trampoline's lock. */
+    return images->changing ? NULL : "no trampoline in the kernel's table runs it";
 }
 
 static const char *judge_dispatcher(CheckContext *context, const OwnerImages *images,

@@ -86,9 +86,10 @@ typedef struct OwnerImages {
     uint32_t program_aux, program_function;
     uint32_t symbol_start, symbol_end, symbol_name, symbol_program;
     uint32_t image_symbol, image_place, image_count, image_end;
-    uint32_t trampoline_node, trampoline_image;
+    uint32_t trampoline_node, trampoline_image, trampoline_lock;
     uint32_t dispatcher_symbol, dispatcher_image;
     bool tried, has_table;
+    bool changing; /* somebody has a trampoline's lock */
     size_t count;
     uint64_t current[OWNER_IMAGES_MAXIMUM]; /* ascending */
 } OwnerImages;
