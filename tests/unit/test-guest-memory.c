@@ -3,6 +3,7 @@
  * test-guest-memory.c - regions of guest RAM: which are taken, and what lies between them
  */
 #include <glib.h>
+#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -113,11 +114,47 @@ static void test_refuses_regions(void)
     g_assert_cmpint(map_code(many, G_N_ELEMENTS(many)), ==, MONATT_ERROR_LIMIT);
 }
 
+/* RAM on huge pages, split below 1 MiB as QEMU splits it: no region is of whole huge pages. */
+static void test_huge_pages(void)
+{
+    const uint64_t huge = 2u << 20;
+    int fd = memfd_create("guest", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB), fds[2];
+    const MonattRamRegion regions[] = {{0, 0xa0000, 0}, {0xc0000, huge - 0xc0000, 0xc0000}};
+    GuestMemory memory;
+    MonattError err = {0};
+    uint8_t *bytes = MAP_FAILED;
+    char text[8] = "";
+
+    if (fd >= 0 && ftruncate(fd, (off_t)huge) == 0) {
+        bytes = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    if (bytes == MAP_FAILED) {
+        g_test_skip("this host has no huge page that is free (sysctl vm.nr_hugepages=1)");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    memcpy(bytes + 0x9fff0, "below", 6);
+    memcpy(bytes + 0xc0000, "above", 6);
+    fds[0] = fd;
+    fds[1] = dup(fd);
+    g_assert_true(guest_memory_map(&memory, regions, fds, 2, &err));
+    g_assert_true(guest_memory_copy(&memory, 0x9fff0, text, 6));
+    g_assert_cmpstr(text, ==, "below");
+    g_assert_true(guest_memory_copy(&memory, 0xc0000, text, 6));
+    g_assert_cmpstr(text, ==, "above");
+    g_assert_false(guest_memory_copy(&memory, 0xa0000, text, 6));
+    guest_memory_clear(&memory);
+    munmap(bytes, huge);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/guest-memory/hole", test_hole);
     g_test_add_func("/guest-memory/next-data", test_next_data);
+    g_test_add_func("/guest-memory/huge-pages", test_huge_pages);
     g_test_add_func("/guest-memory/refuses-regions", test_refuses_regions);
     return g_test_run();
 }

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HUGE_PAGE_MAXIMUM (1ull << 30) /* x86-64 has 2 MiB and 1 GiB */
+
 static bool check_region(const GuestMemory *memory, const MonattRamRegion *region, int fd,
                          MonattError *err)
 {
@@ -51,9 +53,39 @@ static void unmap_all(GuestMemory *memory)
 {
     for (size_t i = 0; i < memory->count; i++) {
         if (memory->regions[i].fd >= 0) {
-            munmap(memory->regions[i].bytes, memory->regions[i].size);
+            munmap(memory->regions[i].mapping, memory->regions[i].mapping_size);
         }
     }
+}
+
+/*
+ * The whole pages of the file around a region: QEMU splits RAM below 1 MiB at any 4 KiB, and a file
+ * of huge pages (hugetlbfs, whose st_blksize is their size) can be mapped only at its own.
+ */
+static bool map_region(const MonattRamRegion *from, int fd, GuestRegion *region)
+{
+    struct stat status;
+    uint64_t page, start, end;
+
+    if (fstat(fd, &status) < 0) {
+        return false;
+    }
+    page = (uint64_t)status.st_blksize;
+    if (page < GUEST_PAGE_SIZE || page > HUGE_PAGE_MAXIMUM || (page & (page - 1)) != 0) {
+        page = GUEST_PAGE_SIZE;
+    }
+    start = from->offset & ~(page - 1);
+    end = (from->offset + from->size + page - 1) & ~(page - 1);
+    region->mapping_size = end - start;
+    region->mapping =
+        mmap(NULL, region->mapping_size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);
+    if (region->mapping == MAP_FAILED) {
+        return false;
+    }
+    region->bytes = (uint8_t *)region->mapping + (from->offset - start);
+    /* A core file of the worker must not hold the guest's memory. */
+    madvise(region->mapping, region->mapping_size, MADV_DONTDUMP);
+    return true;
 }
 
 bool guest_memory_map(GuestMemory *memory, const MonattRamRegion *regions, const int *fds,
@@ -67,27 +99,21 @@ bool guest_memory_map(GuestMemory *memory, const MonattRamRegion *regions, const
     }
     for (size_t i = 0; i < count; i++) {
         GuestRegion *region = &memory->regions[memory->count];
-        void *bytes;
 
         if (!check_region(memory, &regions[i], fds[i], err)) {
             unmap_all(memory);
             return false;
         }
-        bytes = mmap(NULL, regions[i].size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fds[i],
-                     (off_t)regions[i].offset);
-        if (bytes == MAP_FAILED) {
+        *region = (GuestRegion){.guest_physical = regions[i].guest_physical,
+                                .size = regions[i].size,
+                                .offset = regions[i].offset,
+                                .fd = fds[i]};
+        if (!map_region(&regions[i], fds[i], region)) {
             int saved = errno;
             unmap_all(memory);
             return monatt_error_set_errno(err, saved, "guest memory: mapping %#lx bytes",
                                           (unsigned long)regions[i].size);
         }
-        /* A core file of the worker must not hold the guest's memory. */
-        madvise(bytes, regions[i].size, MADV_DONTDUMP);
-        *region = (GuestRegion){.guest_physical = regions[i].guest_physical,
-                                .size = regions[i].size,
-                                .offset = regions[i].offset,
-                                .fd = fds[i],
-                                .bytes = bytes};
         memory->count++;
     }
     return true;

@@ -23,6 +23,8 @@ typedef struct GuestRegion {
     uint64_t offset; /* in the descriptor's file */
     int fd;          /* owned; -1 when the bytes are the caller's */
     uint8_t *bytes;
+    void *mapping; /* around it, of whole pages of the file; with its size */
+    uint64_t mapping_size;
 } GuestRegion;
 
 typedef struct GuestMemory {
