@@ -135,10 +135,18 @@ def check_against_guest(tap, collector):
     collector.say(dict(tasks, views_read=["task list", "guest's own list"],
                        findings=[missing, other]))
     result = collector.call("vm", "ps", "web-1", "--against-guest")
-    tap.ok(result.status == DONE and "66" in result.out and "77" not in result.out,
-           "what the guest's list leaves out", result)
+    tap.ok(result.status == COMPROMISED and "66" in result.out and "77" not in result.out,
+           "what the guest's list leaves out: exit 4", result)
     tap.ok(collector.request.startswith(b"GET /v1/vms/web-1/tasks "), "from the tasks",
            collector.request)
+    collector.say(dict(tasks, views_read=["guest's own list"], findings=[other]))
+    result = collector.call("vm", "ps", "web-1", "--against-guest")
+    tap.ok(result.status == DONE, "what another view lacks is not its matter", result)
+    collector.say(dict(tasks, views_read=["guest's own list"], findings=[missing],
+                       reason="guest is paused"))
+    result = collector.call("vm", "ps", "web-1", "--against-guest")
+    tap.ok(result.status == COMPROMISED and "guest is paused" in result.err,
+           "hidden, and not whole: exit 4", result)
     collector.say(dict(tasks, views_read=["guest's own list"], reason="guest is paused"))
     result = collector.call("vm", "ps", "web-1", "--against-guest")
     tap.ok(result.status == UNKNOWN and "guest is paused" in result.err, "not whole: exit 6", result)
@@ -174,6 +182,20 @@ def check_ram(tap, folder):
     result = monatt("vm", "checks", "--ram", ram, "--low", "65536", "--json")
     tap.ok(result.status == UNKNOWN and json.loads(result.out)["kernel"] == "",
            "--low moves what lies above it", result)
+    for total in (5 << 29, 3 << 30, 4 << 30):
+        with open(empty, "wb") as file, open(ram, "rb") as source:
+            file.write(source.read())
+            file.truncate(total)
+        result = monatt("vm", "ps", "--ram", empty, "--json")
+        tap.ok(result.status == DONE and json.loads(result.out)["kernel"] == "6.1.0-invented",
+               f"without --low, {total >> 20} MiB: the kernel is found", result)
+    with open(empty, "wb") as file:
+        file.truncate(4 << 30)
+    result = monatt("vm", "ps", "--ram", empty)
+    tap.ok(result.status == UNKNOWN and "hint: say with --low" in result.err,
+           "no kernel with any usual hole: the hint says what to give", result)
+    result = monatt("vm", "ps", "--ram", empty, "--low", "4096")
+    tap.ok(result.status == UNKNOWN and "hint: say" not in result.err, "--low was given", result)
     with open(odd, "wb") as file:
         file.truncate(size + 1)
     for words, status, part, name in (

@@ -393,7 +393,10 @@ static int against_guest(const CommandArguments *arguments, GError **error)
         to_text(json_object_get(root, "reason"), reason, sizeof(reason));
         fprintf(stderr, "monatt: the look was not whole: %s\n", reason);
     }
-    return whole ? MONATT_EXIT_DONE : MONATT_EXIT_UNKNOWN;
+    /* These met the rule of a finding: that more could not be read takes nothing from them. */
+    return json_array_size(rows) > 0 ? MONATT_EXIT_COMPROMISED
+           : whole                   ? MONATT_EXIT_DONE
+                                     : MONATT_EXIT_UNKNOWN;
 }
 
 static gboolean check_words(const CommandArguments *arguments, GError **error)
@@ -454,7 +457,8 @@ static int show(const CommandArguments *arguments, GError **error)
     }
 #define OPTION_LOW                                                                                 \
     {                                                                                              \
-        "low", "BYTES", "of the file below the PCI hole; left out: 2 GiB", FALSE, FALSE            \
+        "low", "BYTES", "of the file below the PCI hole; left out: as QEMU's q35, then pc", FALSE, \
+            FALSE                                                                                  \
     }
 #define OPTION_KERNEL                                                                              \
     {                                                                                              \
