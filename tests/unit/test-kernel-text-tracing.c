@@ -18,7 +18,6 @@
 #define COPY OUTSIDE             /* of the caller: a trampoline */
 #define HOOK (OUTSIDE + 0x10000) /* what a tracer runs */
 #define SLOT (OUTSIDE + 0x20000) /* of an optimised kprobe */
-#define LSM_HOOK (TEXT + 0x2800) /* a security hook for BPF, in no table of ftrace's */
 #define COPY_SIZE 16
 #define BUCKETS 64
 
@@ -57,8 +56,6 @@ static void set_up(void)
     text_branch(TRACED, 0xe8, STUB);
     TEXT_PUT(QUIET, 0x0f, 0x1f, 0x44, 0x00, 0x00);
     text_branch(CALL_IN_CALLER, 0xe8, STUB);
-    invented_symbol(&invented, "bpf_lsm_file_open", LSM_HOOK);
-    TEXT_PUT(LSM_HOOK, 0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0x00, 0x00);
     TEXT_PUT(CALLER, 0x9c, 0x48, 0x83, 0xec, 0xa8);
     operations = invented_allocate(&invented, 64);
     invented_u64(&invented, list, operations);
@@ -102,6 +99,12 @@ static void test_functions(void)
         one_check_own(COPY, COPY + 64, OWNER_BPF_TRAMPOLINE, "", false);
         text_branch(site, 0xe8, COPY);
         text_judge(FINE, 0, "");
+        text_branch(site, 0xe9, COPY);
+        text_judge(FINE, 0, "");
+        one_check_disown("");
+        one_check_own(COPY, COPY + 64, OWNER_MODULE, "a_module", false);
+        text_branch(site, 0xe9, COPY);
+        text_judge(UNEXPLAINED, site, "");
         one_check_disown("");
         one_check_own(COPY, COPY + 64, OWNER_MODULE, "a_module", false);
         text_branch(site, 0xe8, COPY);
@@ -112,25 +115,6 @@ static void test_functions(void)
     text_branch(QUIET, 0xe8, CALLER);
     text_judge(FINE, 0, "");
     g_assert_cmpuint(one_check_counter(&one, "traced functions"), ==, 2);
-    text_clear();
-}
-
-/* BPF alone may take over a hook that ftrace does not know, where its NOP is. */
-static void test_security_hook(void)
-{
-    set_up();
-    one_check_own(COPY, COPY + 64, OWNER_BPF_TRAMPOLINE, "", false);
-    text_branch(LSM_HOOK + 4, 0xe8, COPY);
-    text_judge(FINE, 0, "");
-    text_branch(LSM_HOOK + 4, 0xe9, COPY);
-    text_judge(UNEXPLAINED, LSM_HOOK + 4, "");
-    text_branch(LSM_HOOK + 4, 0xe8, CALLER);
-    text_judge(UNEXPLAINED, LSM_HOOK + 4, "");
-    one_check_disown("");
-    one_check_own(COPY, COPY + 64, OWNER_MODULE, "a_module", false);
-    text_branch(LSM_HOOK + 4, 0xe8, COPY);
-    text_judge(UNEXPLAINED, LSM_HOOK + 4, "");
-    one_check_disown("");
     text_clear();
 }
 
@@ -242,7 +226,6 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kernel-text/traced-functions", test_functions);
-    g_test_add_func("/kernel-text-tracing/security-hook", test_security_hook);
     g_test_add_func("/kernel-text/trampoline-in-text", test_trampoline_in_text);
     g_test_add_func("/kernel-text/callers-of-tracers", test_callers);
     g_test_add_func("/kernel-text/kprobes", test_kprobes);

@@ -9,7 +9,6 @@
 
 #define TRAMPOLINE_PREFIX "__SCT__"
 #define KEY_PREFIX "__SCK__"
-#define HOOK_PREFIX "bpf_lsm_"
 
 static bool read_places(const KernelImage *image, const char *section, uint64_t **ret_list,
                         size_t *ret_count)
@@ -44,8 +43,7 @@ static bool read_symbols(TextPlan *plan, const KernelImage *image)
     }
     plan->functions = malloc((symbols->count + 1) * sizeof(*plan->functions));
     plan->trampolines = malloc((symbols->count + 1) * sizeof(*plan->trampolines));
-    plan->hooks = malloc((symbols->count + 1) * sizeof(*plan->hooks));
-    if (!plan->functions || !plan->trampolines || !plan->hooks) {
+    if (!plan->functions || !plan->trampolines) {
         return false;
     }
     for (uint32_t i = 0; i < symbols->count; i++) {
@@ -59,9 +57,6 @@ static bool read_symbols(TextPlan *plan, const KernelImage *image)
         if (plan->function_count == 0 ||
             plan->functions[plan->function_count - 1] != entry->address) {
             plan->functions[plan->function_count++] = entry->address;
-        }
-        if (strncmp(name, HOOK_PREFIX, sizeof(HOOK_PREFIX) - 1) == 0) {
-            plan->hooks[plan->hook_count++] = entry->address;
         }
         if (strncmp(name, TRAMPOLINE_PREFIX, sizeof(TRAMPOLINE_PREFIX) - 1) == 0) {
             struct TextTrampoline *to = &plan->trampolines[plan->trampoline_count++];
@@ -89,6 +84,5 @@ void text_plan_clear(TextPlan *plan)
     free(plan->retpolines);
     free(plan->functions);
     free(plan->trampolines);
-    free(plan->hooks);
     memset(plan, 0, sizeof(*plan));
 }

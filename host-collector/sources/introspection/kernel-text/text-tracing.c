@@ -17,8 +17,6 @@
 
 enum { CHOICE_NOP, CHOICE_BUILT, CHOICE_CALL };
 
-static const uint8_t endbr[] = {0xf3, 0x0f, 0x1e, 0xfa};
-
 static bool is_symbol(const TextWork *work, const char *name, uint64_t address)
 {
     uint64_t at;
@@ -93,6 +91,11 @@ static void explain_functions(TextWork *work)
         } else if (now[0] == CALL && may_trace(work, text_target(address, now, 1), callers)) {
             work->traced++;
             text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
+        } else if (now[0] == JUMP &&
+                   is_owned(work, text_target(address, now, 1), OWNER_BPF_TRAMPOLINE)) {
+            /* One that never goes on into the function is jumped to by newer kernels. */
+            work->traced++;
+            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
         } else if (now[0] == CALL) {
             char expected[CHECK_VALUE_SIZE], name[CHECK_OBJECT_SIZE];
             check_name_address(work->context, text_target(address, now, 1), name);
@@ -100,33 +103,6 @@ static void explain_functions(TextWork *work)
                      name);
             text_disagree(work, TEXT_FTRACE, CHECK_COMPROMISED, address, SITE, expected,
                           "the function calls what no tracer registered");
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
-        }
-    }
-}
-
-/*
- * A weak function may have no record of ftrace's since Linux 6.15 (scripts/sorttable.c), and the
- * security hooks for BPF are such: then BPF patches their NOP itself, into a call of its trampoline
- * (bpf_arch_text_poke() in arch/x86/net/bpf_jit_comp.c).
- */
-static void explain_hooks(TextWork *work)
-{
-    for (size_t i = 0; i < work->plan->hook_count; i++) {
-        uint64_t address = work->plan->hooks[i];
-        const uint8_t *now;
-
-        if (text_has(work, address, sizeof(endbr)) &&
-            memcmp(text_built(work, address), endbr, sizeof(endbr)) == 0) {
-            address += sizeof(endbr);
-        }
-        if (!text_has(work, address, SITE) || !text_is_nop(text_built(work, address), SITE)) {
-            continue;
-        }
-        now = text_now(work, address);
-        if (now[0] == CALL && is_owned(work, text_target(address, now, 1), OWNER_BPF_TRAMPOLINE)) {
-            work->sites[TEXT_FTRACE]++;
-            work->traced++;
             text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
         }
     }
@@ -245,6 +221,5 @@ void text_explain_tracing(TextWork *work)
 {
     explain_kprobes(work); /* first: a probe may stand on any other site */
     explain_functions(work);
-    explain_hooks(work);
     explain_callers(work);
 }

@@ -80,8 +80,6 @@ typedef struct TextPlan {
     size_t retpoline_count;
     uint64_t *functions; /* ascending: where symbols of text begin */
     size_t function_count;
-    uint64_t *hooks; /* security hooks for BPF: functions that BPF's trampolines take over */
-    size_t hook_count;
 } TextPlan;
 /* False: out of memory; plan is to be cleared all the same. */
 bool text_plan_make(TextPlan *plan, const KernelImage *image) MONATT_MUST_CHECK;
