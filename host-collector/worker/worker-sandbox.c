@@ -53,12 +53,12 @@ static const struct {
     {"madvise", "malloc"},
     {"futex", "malloc"},
     {"sysinfo", "qsort asks how much memory there is"},
-    {"getpid", "the C library"},
     {"rt_sigreturn", "signals"},
     {"exit_group", "the end"},
     {"exit", "the end"},
 #if WITH_SANITIZER
     {"write", "a sanitizer's report"},
+    {"getpid", "a sanitizer's report"},
     {"gettid", "a sanitizer's report"},
     {"sigaltstack", "a sanitizer's threads"},
     {"sched_yield", "a sanitizer's locks"},
