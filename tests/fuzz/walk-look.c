@@ -250,6 +250,9 @@ bool walk_looks_prepare(const char *image, const char *only, MonattError *err)
     for (size_t i = 0; i < walk_look_count; i++) {
         const WalkWords *words = &walk_looks[i].words;
         if (words->counts[WALK_SMALL] + words->counts[WALK_STRUCTURE] == 0) {
+            for (size_t k = 0; k < WALK_CLASSES; k++) {
+                free(words->words[k]);
+            }
             walk_looks[i].words = walk_look_named("attach")->words;
         }
     }
