@@ -214,9 +214,16 @@ static void call_it(void)
 static void test_every_call(void)
 {
 #ifdef __SANITIZE_ADDRESS__
-    g_test_skip("AddressSanitizer: its own calls are allowed too");
+    const bool with_sanitizer = true;
 #else
+    const bool with_sanitizer = false;
+#endif
     unsigned killed = 0;
+
+    if (with_sanitizer) {
+        g_test_skip("AddressSanitizer: its own calls are allowed too");
+        return;
+    }
     for (attempted = 0; attempted < CALLS; attempted++) {
         if (!is_needed(attempted)) {
             char what[64];
@@ -226,7 +233,6 @@ static void test_every_call(void)
         }
     }
     g_assert_cmpuint(killed, ==, CALLS - 22);
-#endif
 }
 
 static void what_it_needs(void)
