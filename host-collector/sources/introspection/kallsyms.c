@@ -389,6 +389,25 @@ void kallsyms_clear(Kallsyms *symbols)
     *symbols = (Kallsyms){0};
 }
 
+bool kallsyms_copy(Kallsyms *ret, const Kallsyms *from)
+{
+    size_t entries = from->count * sizeof(*from->entries);
+    size_t slots = ((size_t)from->slot_mask + 1) * sizeof(*from->slots);
+
+    *ret = *from;
+    ret->entries = malloc(entries + 1);
+    ret->text = malloc(from->text_size + 1);
+    ret->slots = malloc(slots);
+    if (from->count == 0 || !from->slots || !ret->entries || !ret->text || !ret->slots) {
+        kallsyms_clear(ret);
+        return false;
+    }
+    memcpy(ret->entries, from->entries, entries);
+    memcpy(ret->text, from->text, from->text_size);
+    memcpy(ret->slots, from->slots, slots);
+    return true;
+}
+
 bool kallsyms_find(const Kallsyms *symbols, const char *name, uint64_t *ret_address)
 {
     if (!symbols->slots) {

@@ -53,6 +53,8 @@ typedef struct Kallsyms {
 bool kallsyms_load(Kallsyms *symbols, AddressSpace *space, const Vmcoreinfo *info,
                    MonattError *err) MONATT_MUST_CHECK;
 void kallsyms_clear(Kallsyms *symbols);
+/* A second one, to be cleared by itself; false: from is empty, or out of memory. */
+bool kallsyms_copy(Kallsyms *ret, const Kallsyms *from) MONATT_MUST_CHECK;
 /* Of several with this name, the one at the lowest address. */
 bool kallsyms_find(const Kallsyms *symbols, const char *name,
                    uint64_t *ret_address) MONATT_MUST_CHECK;

@@ -234,7 +234,8 @@ static int compare_spans(const void *a, const void *b)
     return left->from < right->from ? -1 : left->from > right->from;
 }
 
-static void compare(CheckContext *context, const KernelImage *image, RodataState *state, Span all)
+static void compare(CheckContext *context, const KernelImage *image, bool first, RodataState *state,
+                    Span all)
 {
     const uint8_t *built = kernel_image_at(image, all.from, state->size);
     size_t total = 0, ranges = 0, skipped = 0, count = 0;
@@ -269,7 +270,7 @@ static void compare(CheckContext *context, const KernelImage *image, RodataState
     for (size_t i = 0; i < MONATT_ARRAY_SIZE(sorted_tables); i++) {
         compare_sorted(context, image, state, i);
     }
-    check_count(context, "reference", 1);
+    check_count(context, first ? "first look" : "reference", 1);
     check_count(context, "bytes", state->size - skipped);
     check_count(context, "not compared", skipped);
     check_count(context, "differing bytes", total);
@@ -281,15 +282,19 @@ static void compare(CheckContext *context, const KernelImage *image, RodataState
 static void run(CheckContext *context)
 {
     const char *why;
-    const KernelImage *image = check_image(context, &why);
+    bool first;
+    const KernelImage *image = check_image_or_first_look(context, &first, &why);
     RodataState *state = *context->state;
     Span all;
 
     if (!image) {
         check_count(context, "reference", 0);
-        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s",
-                     why[0] ? why : "no measured kernel image to compare with");
+        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s", why);
         return;
+    }
+    if (first) {
+        check_found(context, CHECK_DEGRADED, 0, "reference", "a measured kernel", "the first look",
+                    "", "no kernel was measured: its constants are compared with what they were");
     }
     if (!span_of(image, "__start_rodata", "__end_rodata", &all)) {
         check_lacks(context, "symbols '__start_rodata' and '__end_rodata' in its image");
@@ -300,6 +305,10 @@ static void run(CheckContext *context)
         check_reason(context, MONATT_REASON_BUDGET, "the kernel's constants are %#lx bytes",
                      (unsigned long)(all.to - all.from));
         return;
+    }
+    if (state && state->size != all.to - all.from) {
+        clear(state); /* a measured kernel was given after the first look */
+        *context->state = state = NULL;
     }
     if (!state) {
         *context->state = state = calloc(1, sizeof(*state));
@@ -314,7 +323,7 @@ static void run(CheckContext *context)
             return;
         }
     }
-    compare(context, image, state, all);
+    compare(context, image, first, state, all);
 }
 
 const Check check_kernel_rodata = {MONATT_SUBCHECK_KERNEL_RODATA, "kernel-rodata", NULL, run,

@@ -5,7 +5,7 @@
  * What a healthy kernel patches at any time is explained anew in every pass.  What it patched at
  * boot is explained once: the text that was found then, less the any-time sites, is kept, and as
  * long as it stays the same byte for byte there is nothing to explain.  Without a measured kernel
- * nothing is compared, and the result says so.
+ * the reference is what was found first, and the result says so (first-look.h).
  */
 #include <time.h>
 #include <stdio.h>
@@ -28,6 +28,7 @@ typedef struct TextState {
     uint8_t *done;
     size_t size;
     bool valid;
+    bool first;                      /* the reference is the first look */
     uint32_t sites[TEXT_MECHANISMS]; /* of the boot-time ones, when they were explained */
     uint32_t changed[TEXT_MECHANISMS];
     uint8_t choices[MONATT_SHA256_SIZE];
@@ -43,11 +44,12 @@ static void clear(void *pointer)
     free(state);
 }
 
-static TextState *make_state(CheckContext *context, const KernelImage *image, size_t size)
+static TextState *make_state(CheckContext *context, const KernelImage *image, bool first,
+                             size_t size)
 {
     TextState *state = *context->state;
 
-    if (state && state->size == size) {
+    if (state && state->size == size && state->first == first) {
         return state;
     }
     if (state) {
@@ -58,10 +60,12 @@ static TextState *make_state(CheckContext *context, const KernelImage *image, si
         return NULL;
     }
     state->size = size;
+    state->first = first;
     state->work = malloc(size);
     state->settled = malloc(size);
     state->done = malloc(size);
-    if (!state->work || !state->settled || !state->done || !text_plan_make(&state->plan, image)) {
+    if (!state->work || !state->settled || !state->done || !text_plan_make(&state->plan, image) ||
+        (first && !text_plan_read_traced(&state->plan, context))) {
         clear(state);
         *context->state = state = NULL;
     }
@@ -190,7 +194,9 @@ static size_t explain_all(TextWork *work, TextState *state)
     begin(work, state, true);
     text_explain_any_time(work);
     memcpy(state->settled, work->work, work->size);
-    text_explain_boot(work);
+    if (!state->first) {
+        text_explain_boot(work);
+    }
     unexplained = find_unexplained(work);
     sha256_digest(&work->choices, sizeof(state->choices), state->choices);
     memcpy(state->sites, work->sites, sizeof(state->sites));
@@ -211,7 +217,7 @@ static void count(TextWork *work, const TextState *state, size_t unexplained)
     for (size_t i = 1; i < TEXT_LOCKS; i++) {
         running += work->sites[i];
     }
-    check_count(work->context, "reference", 1);
+    check_count(work->context, state->first ? "first look" : "reference", 1);
     check_count(work->context, "bytes", work->size);
     check_count(work->context, "boot-time sites", sites);
     check_count(work->context, "boot-time changed", changed);
@@ -286,7 +292,7 @@ static void find_torn(TextWork *work)
     }
 }
 
-static void compare(CheckContext *context, const KernelImage *image)
+static void compare(CheckContext *context, const KernelImage *image, bool first)
 {
     TextWork *work MONATT_CLEANUP_FREE = calloc(1, sizeof(*work));
     TextState *state;
@@ -302,7 +308,7 @@ static void compare(CheckContext *context, const KernelImage *image)
     }
     work->size = end - work->low;
     work->built = kernel_image_at(image, work->low, work->size);
-    state = make_state(context, image, work->size);
+    state = make_state(context, image, first, work->size);
     if (!work->built || !state) {
         check_reason(context, MONATT_REASON_BUDGET, "out of memory for kernel text");
         return;
@@ -336,19 +342,23 @@ static void run(CheckContext *context)
 {
     const char *why;
     const KernelImage *image;
+    bool first;
 
     if (!is_running(context)) {
         check_reason(context, MONATT_REASON_UNSUPPORTED, "the kernel is still booting");
         return;
     }
-    image = check_image(context, &why);
+    image = check_image_or_first_look(context, &first, &why);
     if (!image) {
         check_count(context, "reference", 0);
-        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s",
-                     why[0] ? why : "no measured kernel image to compare with");
+        check_reason(context, MONATT_REASON_UNSUPPORTED, "%s", why);
         return;
     }
-    compare(context, image);
+    compare(context, image, first);
+    if (first) {
+        check_found(context, CHECK_DEGRADED, 0, "reference", "a measured kernel", "the first look",
+                    "", "no kernel was measured: its text is compared with what it was at first");
+    }
 }
 
 const Check check_kernel_text = {MONATT_SUBCHECK_KERNEL_TEXT, "kernel-text", NULL, run, clear};

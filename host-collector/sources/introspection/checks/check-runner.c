@@ -79,6 +79,7 @@ void check_runner_forget(CheckRunner *runner)
     }
     memset(runner->sights, 0, sizeof(runner->sights));
     kernel_image_clear(&runner->reference.image);
+    kernel_image_clear(&runner->reference.first);
     memset(&runner->reference, 0, sizeof(runner->reference));
 }
 

@@ -46,6 +46,9 @@ typedef struct CheckReference {
     bool other;                /* the guest runs another kernel than the measured one */
     char why[CHECK_TEXT_SIZE]; /* it could not be laid out */
     KernelImage image;
+    bool has_first; /* no kernel was measured, and this is what was found first */
+    char first_why[CHECK_TEXT_SIZE];
+    KernelImage first;
     bool compared; /* the guest's symbols and types, as they were read, with the image's */
     bool other_symbols, other_types;
 } CheckReference;
@@ -95,6 +98,10 @@ void check_count(CheckContext *context, const char *what, uint64_t value);
 /* The measured kernel as this guest has it; NULL: none was given (why: ""), or it is not this
  * guest's kernel.  Says nothing into the result: that is for the check. */
 const KernelImage *check_image(CheckContext *context, const char **ret_why);
+/* The same, or else, where no kernel was measured, what was found at the first look: *ret_first.
+ * NULL: *ret_why is never "". */
+const KernelImage *check_image_or_first_look(CheckContext *context, bool *ret_first,
+                                             const char **ret_why);
 /* What must be equal between two looks, or two guests: kept in the record (SHA-256). */
 void check_digest(CheckContext *context, const uint8_t digest[MONATT_SHA256_SIZE]);
 /* Seen now. Bounded: more than the report keeps are counted. */

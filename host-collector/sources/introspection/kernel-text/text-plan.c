@@ -9,6 +9,9 @@
 
 #define TRAMPOLINE_PREFIX "__SCT__"
 #define KEY_PREFIX "__SCK__"
+#define TRACED_MAXIMUM 131072u /* functions; a kernel has some 50,000 */
+#define RECORDS_BYTES 4096u
+#define RECORD_MAXIMUM 64u
 
 static bool read_places(const KernelImage *image, const char *section, uint64_t **ret_list,
                         size_t *ret_count)
@@ -78,8 +81,64 @@ bool text_plan_make(TextPlan *plan, const KernelImage *image)
            read_symbols(plan, image);
 }
 
+typedef struct RecordsLayout {
+    uint32_t next, records, count, address, size;
+} RecordsLayout;
+
+/* Addresses of one page of records, a part of it at a time. */
+static bool read_records(TextPlan *plan, CheckContext *context, const RecordsLayout *layout,
+                         uint64_t records, uint32_t count)
+{
+    uint8_t chunk[RECORDS_BYTES];
+    uint32_t each = RECORDS_BYTES / layout->size;
+
+    for (uint32_t done = 0; done < count; done += each) {
+        uint32_t some = count - done < each ? count - done : each;
+        if (plan->traced_count > TRACED_MAXIMUM - some || !check_step(context) ||
+            !address_space_read(&context->kernel->space, records + (uint64_t)done * layout->size,
+                                chunk, (size_t)some * layout->size)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < some; i++) {
+            plan->traced[plan->traced_count++] =
+                text_u64(chunk + (size_t)i * layout->size + layout->address);
+        }
+    }
+    return true;
+}
+
+bool text_plan_read_traced(TextPlan *plan, CheckContext *context)
+{
+    GuestKernel *kernel = context->kernel;
+    RecordsLayout layout = {.size = guest_kernel_sizeof(kernel, "dyn_ftrace")};
+    uint64_t head, page, records;
+    uint32_t count;
+
+    if (!guest_kernel_symbol(kernel, "ftrace_pages_start", &head) ||
+        !guest_kernel_member(kernel, "ftrace_page", "next", &layout.next) ||
+        !guest_kernel_member(kernel, "ftrace_page", "records", &layout.records) ||
+        !guest_kernel_member(kernel, "ftrace_page", "index", &layout.count) ||
+        !guest_kernel_member(kernel, "dyn_ftrace", "ip", &layout.address) || layout.size < 16 ||
+        layout.size > RECORD_MAXIMUM || layout.address > layout.size - 8 ||
+        !address_space_u64(&kernel->space, head, &page)) {
+        return true;
+    }
+    plan->traced = malloc(TRACED_MAXIMUM * sizeof(*plan->traced));
+    if (!plan->traced) {
+        return false;
+    }
+    while (page && check_step(context) &&
+           address_space_u64(&kernel->space, page + layout.records, &records) &&
+           address_space_u32(&kernel->space, page + layout.count, &count) &&
+           read_records(plan, context, &layout, records, count) &&
+           address_space_u64(&kernel->space, page + layout.next, &page)) {
+    }
+    return true;
+}
+
 void text_plan_clear(TextPlan *plan)
 {
+    free(plan->traced);
     free(plan->returns);
     free(plan->retpolines);
     free(plan->functions);

@@ -61,50 +61,56 @@ static bool may_trace(const TextWork *work, uint64_t target, const uint64_t call
     return owner.kind == OWNER_BPF_TRAMPOLINE || owner.kind == OWNER_BPF_PROGRAM;
 }
 
+static void explain_function(TextWork *work, uint64_t address, const uint64_t callers[2])
+{
+    const uint8_t *now;
+
+    if (!text_has(work, address, SITE)) {
+        return;
+    }
+    now = text_now(work, address);
+    work->sites[TEXT_FTRACE]++;
+    if (text_is_nop(now, SITE)) {
+        text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_NOP);
+    } else if (memcmp(now, text_built(work, address), SITE) == 0) {
+        text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_BUILT);
+    } else if (now[0] == CALL && may_trace(work, text_target(address, now, 1), callers)) {
+        work->traced++;
+        text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
+    } else if (now[0] == JUMP &&
+               is_owned(work, text_target(address, now, 1), OWNER_BPF_TRAMPOLINE)) {
+        /* One that never goes on into the function is jumped to by newer kernels. */
+        work->traced++;
+        text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
+    } else if (now[0] == CALL) {
+        char expected[CHECK_VALUE_SIZE], name[CHECK_OBJECT_SIZE];
+        check_name_address(work->context, text_target(address, now, 1), name);
+        snprintf(expected, sizeof(expected), "a NOP, or a trampoline; not a call of %.50s", name);
+        text_disagree(work, TEXT_FTRACE, CHECK_COMPROMISED, address, SITE, expected,
+                      "the function calls what no tracer registered");
+        text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
+    }
+}
+
 static void explain_functions(TextWork *work)
 {
     uint64_t callers[2] = {0, 0};
     TextTable table;
 
-    if (!text_table_by_symbols(work, "__start_mcount_loc", "__stop_mcount_loc", &table)) {
-        return;
-    }
     for (size_t i = 0; i < 2; i++) {
         static const char *const names[] = {"ftrace_caller", "ftrace_regs_caller"};
         if (!kernel_image_symbol(work->image, names[i], &callers[i])) {
             callers[i] = UINT64_MAX;
         }
     }
+    for (size_t i = 0; i < work->plan->traced_count; i++) {
+        explain_function(work, work->plan->traced[i], callers);
+    }
+    if (!text_table_by_symbols(work, "__start_mcount_loc", "__stop_mcount_loc", &table)) {
+        return;
+    }
     for (size_t at = 0; at < table.size && table.size - at >= 8; at += 8) {
-        uint64_t address = text_u64(table.bytes + at);
-        const uint8_t *now;
-
-        if (!text_has(work, address, SITE)) {
-            continue;
-        }
-        now = text_now(work, address);
-        work->sites[TEXT_FTRACE]++;
-        if (text_is_nop(now, SITE)) {
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_NOP);
-        } else if (memcmp(now, text_built(work, address), SITE) == 0) {
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_BUILT);
-        } else if (now[0] == CALL && may_trace(work, text_target(address, now, 1), callers)) {
-            work->traced++;
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
-        } else if (now[0] == JUMP &&
-                   is_owned(work, text_target(address, now, 1), OWNER_BPF_TRAMPOLINE)) {
-            /* One that never goes on into the function is jumped to by newer kernels. */
-            work->traced++;
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
-        } else if (now[0] == CALL) {
-            char expected[CHECK_VALUE_SIZE], name[CHECK_OBJECT_SIZE];
-            check_name_address(work->context, text_target(address, now, 1), name);
-            snprintf(expected, sizeof(expected), "a NOP, or a trampoline; not a call of %.50s",
-                     name);
-            text_disagree(work, TEXT_FTRACE, CHECK_COMPROMISED, address, SITE, expected,
-                          "the function calls what no tracer registered");
-            text_explain(work, TEXT_FTRACE, address, SITE, CHOICE_CALL);
-        }
+        explain_function(work, text_u64(table.bytes + at), callers);
     }
 }
 
@@ -188,7 +194,7 @@ static void explain_kprobe(TextWork *work, const KprobeLayout *layout, uint64_t 
     }
 }
 
-static void explain_kprobes(TextWork *work)
+void text_explain_kprobes(TextWork *work)
 {
     GuestKernel *kernel = work->context->kernel;
     KprobeLayout layout = {0};
@@ -219,7 +225,7 @@ static void explain_kprobes(TextWork *work)
 
 void text_explain_tracing(TextWork *work)
 {
-    explain_kprobes(work); /* first: a probe may stand on any other site */
+    text_explain_kprobes(work); /* first: a probe may stand on any other site */
     explain_functions(work);
     explain_callers(work);
 }

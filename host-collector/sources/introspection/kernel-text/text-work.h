@@ -80,9 +80,14 @@ typedef struct TextPlan {
     size_t retpoline_count;
     uint64_t *functions; /* ascending: where symbols of text begin */
     size_t function_count;
+    uint64_t *traced; /* where tracers may be called; NULL: the image's own table says so */
+    size_t traced_count;
 } TextPlan;
 /* False: out of memory; plan is to be cleared all the same. */
 bool text_plan_make(TextPlan *plan, const KernelImage *image) MONATT_MUST_CHECK;
+/* Of an image without that table, which a kernel frees after its boot: from the guest's records
+ * of its functions.  What cannot be read is left out.  False: out of memory. */
+bool text_plan_read_traced(TextPlan *plan, CheckContext *context) MONATT_MUST_CHECK;
 void text_plan_clear(TextPlan *plan);
 
 typedef struct TextWork {
@@ -195,6 +200,7 @@ static inline bool text_is_entry(const TextWork *work, uint64_t target, uint64_t
 
 void text_explain_any_time(TextWork *work); /* text-any-time.c, text-tracing.c */
 void text_explain_tracing(TextWork *work);
+void text_explain_kprobes(TextWork *work);
 void text_explain_boot(TextWork *work);         /* text-boot.c */
 void text_explain_returns(TextWork *work);      /* text-branches.c */
 void text_explain_retpolines(TextWork *work);   /* text-branches.c */
