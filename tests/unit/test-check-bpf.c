@@ -244,6 +244,15 @@ static void test_hidden(void)
     g_assert_cmpuint(one.sightings.count, ==, 1);
     g_assert_cmphex(one.sightings.items[0].address, ==, writer);
     g_assert_nonnull(strstr(one.sightings.items[0].text, "link 2"));
+    /* One that is not yet attached has no number of its own, and hides nothing. */
+    invented_u32(&invented, link + 0x8, 0);
+    run();
+    g_assert_null(strstr(one.result.text, "link_idr"));
+    g_assert_cmpuint(one.sightings.count, ==, 1);
+    g_assert_nonnull(strstr(one.sightings.items[0].text, "link 2"));
+    invented_u32(&invented, link + 0x8, 3); /* another's number */
+    run();
+    g_assert_nonnull(strstr(one.result.text, "link_idr"));
     tear_down();
 }
 

@@ -189,7 +189,9 @@ static MonattReason add_link(void *user, uint64_t index, uint64_t address)
     uint64_t program;
     char place[48];
 
-    if (!address_space_u32(space, address + layout->link_id, &id) || id != index ||
+    /* It has a number in the list from its start, but says so itself only when it is attached
+     * (bpf_link_prime() and bpf_link_settle() in kernel/bpf/syscall.c), which may take long. */
+    if (!address_space_u32(space, address + layout->link_id, &id) || (id != index && id != 0) ||
         !address_space_u32(space, address + layout->link_type, &type) ||
         !address_space_u64(space, address + layout->link_program, &program)) {
         return MONATT_REASON_TORN;
@@ -199,7 +201,8 @@ static MonattReason add_link(void *user, uint64_t index, uint64_t address)
     }
     walk->check->links[walk->check->link_count++] = address;
     if (program != 0 && !bpf_find_program(walk->check, program)) {
-        snprintf(place, sizeof(place), "link %u", id); /* a link's program that no list has */
+        /* A link's program that no list has. */
+        snprintf(place, sizeof(place), "link %u", (unsigned)index);
         bpf_place(walk->context, walk->check, program, place, false);
     }
     return MONATT_REASON_NONE;
