@@ -29,6 +29,7 @@ from tap import Tap  # noqa: E402
 D256, D384 = hashlib.sha256(b"x").digest(), hashlib.sha384(b"x").digest()
 SHA256 = 11
 FIRST, LAST = 2100000000, 2100000255
+END_PATIENCE_S = 10
 ORDINARY = 65533
 SUITE = "sid"
 UNIT_TESTS = ("device-sandbox", "device-layers")
@@ -95,6 +96,10 @@ def check_processes(tap, service):
     tap.contains(service.stderr(), "sandbox: own user, own root, no network", "the log says so")
     keys = vms[0].keys(SHA256)
     vms[0].close()
+    # The service does it once the device's process is gone, after its folder is.
+    until = time.monotonic() + END_PATIENCE_S
+    while os.stat(vms[0].state).st_uid != 0 and time.monotonic() < until:
+        time.sleep(0.02)
     tap.is_equal(os.stat(vms[0].state).st_uid, 0, "after its end a VM's state is root's again")
     middle = service.attach(name="between")
     again = service.attach(name="vm-0", vid=vms[0].vid)
