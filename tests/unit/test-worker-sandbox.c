@@ -183,7 +183,7 @@ static void test_ways_out(void)
 #define CALLS 480 /* Linux 6.16 has 470 */
 
 /* Every call there is, but those that looking at a guest was seen to make (strace of the worker
- * over RAM of Linux 5.10 to 7.2) or that may end it. */
+ * over RAM of Linux 6.12) or that may end it. */
 static bool is_needed(long number)
 {
     /* uretprobe (Linux 6.14) and uprobe pass any filter; outside their trampoline they are SIGILL.
