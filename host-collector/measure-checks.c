@@ -109,28 +109,8 @@ static bool confirm(Vm *vm, const MonattCheckRequest *request, MonattCheckReport
 static bool look(Vm *vm, const MonattCheckRequest *request, MonattCheckReport **ret_report,
                  MonattError *err)
 {
-    MonattCheckReport *report = NULL;
-    if (!measure_need_worker(vm, err) || !give_kernel(vm, err)) {
-        return false;
-    }
-    for (int i = 0; i < CHECK_RUNNER_READINGS; i++) {
-        monatt_check_report_free(report);
-        report = NULL;
-        if (!give_registers(vm, err) || !monatt_worker_checks(vm->worker, request, &report, err)) {
-            return false;
-        }
-        if (!check_report_wants_registers(&report->report)) {
-            break;
-        }
-    }
-    *ret_report = report;
-    return true;
-}
-
-static bool look_and_confirm(Vm *vm, const MonattCheckRequest *request,
-                             MonattCheckReport **ret_report, MonattError *err)
-{
-    if (!look(vm, request, ret_report, err)) {
+    if (!measure_need_worker(vm, err) || !give_kernel(vm, err) || !give_registers(vm, err) ||
+        !monatt_worker_checks(vm->worker, request, ret_report, err)) {
         return false;
     }
     if (!confirm(vm, request, *ret_report, err)) {
@@ -145,13 +125,13 @@ bool measure_look_at_checks(Vm *vm, const MonattCheckRequest *request,
                             MonattCheckReport **ret_report, MonattError *err)
 {
     MonattError why = {0};
-    if (look_and_confirm(vm, request, ret_report, &why)) {
+    if (look(vm, request, ret_report, &why)) {
         return true;
     }
     if (why.code == MONATT_ERROR_PEER) {
         /* It may have been killed by mistake; two are not. */
         monatt_log_warning("VM '%.64s': %s; a new worker is started", vm->status.name, why.message);
-        return look_and_confirm(vm, request, ret_report, err);
+        return look(vm, request, ret_report, err);
     }
     if (err) {
         *err = why;

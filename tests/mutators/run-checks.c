@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "host-collector/sources/introspection/checks/check-runner.h"
+#include "host-collector/sources/introspection/checks/register-findings.h"
 #include "libmonatt/base/log.h"
 #include "tests/mutators/ram-file.h"
 #include "tests/mutators/vcpu-source.h"
@@ -153,6 +154,31 @@ static bool read_registers(const Options *options, CheckVcpu *vcpus, CheckInputs
     return true;
 }
 
+/* As the collector does it (measure-checks.c): registers are of an instant. */
+static bool look(const Options *options, CheckRunner *runner, GuestKernel *kernel,
+                 GuestClocks *clocks, CheckVcpu *vcpus, CheckInputs *inputs, Table *tables,
+                 CheckReport *report, MonattError *err)
+{
+    static CheckReport again;
+    unsigned deadline_ms = (unsigned)options->deadline_ms;
+    uint64_t checks;
+
+    if (!read_registers(options, vcpus, inputs, err)) {
+        return false;
+    }
+    check_runner_measure(runner, kernel, clocks, inputs, options->wanted, deadline_ms, tables,
+                         report);
+    for (int i = 1; i < REGISTER_READINGS && (checks = register_findings(report)) != 0; i++) {
+        if (!read_registers(options, vcpus, inputs, err)) {
+            return false;
+        }
+        check_runner_measure(runner, kernel, clocks, inputs, check_runner_wanted(checks, 0),
+                             deadline_ms, NULL, &again);
+        register_findings_confirm(report, &again);
+    }
+    return true;
+}
+
 static bool measure(const Options *options, MonattError *err)
 {
     static GuestMemory memory;
@@ -177,7 +203,7 @@ static bool measure(const Options *options, MonattError *err)
         !guest_kernel_find(&kernel, &memory, err)) {
         return false;
     }
-    if (!read_registers(options, vcpus, &inputs, err)) {
+    if (options->passes && !read_registers(options, vcpus, &inputs, err)) {
         return false;
     }
     ram_file_clock(options->clock, &clocks);
@@ -191,16 +217,8 @@ static bool measure(const Options *options, MonattError *err)
             uint32_t sightings;
             check_runner_pass(runner, &kernel, &inputs, options->wanted, &report, &sightings);
         } else {
-            /* As the collector does it: registers are of an instant. */
-            for (int k = 0; k < CHECK_RUNNER_READINGS; k++) {
-                if (!read_registers(options, vcpus, &inputs, err)) {
-                    return false;
-                }
-                check_runner_measure(runner, &kernel, &clocks, &inputs, options->wanted,
-                                     (unsigned)options->deadline_ms, tables, &report);
-                if (!check_report_wants_registers(&report)) {
-                    break;
-                }
+            if (!look(options, runner, &kernel, &clocks, vcpus, &inputs, tables, &report, err)) {
+                return false;
             }
         }
         print_report(&report, tables ? &tables[at] : NULL);

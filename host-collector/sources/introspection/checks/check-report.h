@@ -49,13 +49,6 @@ typedef struct CheckResult {
     char text[CHECK_TEXT_SIZE]; /* of the reason */
 } CheckResult;
 
-/* Whether what this check says may rest on the vCPUs' registers, which are of one instant. */
-static inline bool check_uses_registers(uint16_t check)
-{
-    return check == MONATT_SUBCHECK_KERNEL_ORIGIN || check == MONATT_SUBCHECK_CONTROL_REGISTERS ||
-           check == MONATT_SUBCHECK_INTERRUPT_TABLE;
-}
-
 /* What one run of one check saw. */
 typedef struct CheckSightings {
     uint32_t count;
@@ -73,21 +66,5 @@ typedef struct CheckReport {
     size_t finding_count;
     CheckFinding findings[CHECK_FINDINGS];
 } CheckReport;
-
-/*
- * Whether it has a finding that registers may have made.  All its sightings are of one reading, and
- * whoever ran then may have ended a moment later: it stands when it is there by new readings too,
- * CHECK_RUNNER_READINGS in all.
- */
-#define CHECK_RUNNER_READINGS 3
-static inline bool check_report_wants_registers(const CheckReport *report)
-{
-    for (size_t i = 0; i < report->finding_count; i++) {
-        if (check_uses_registers(report->findings[i].check)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 #endif
