@@ -344,3 +344,35 @@ uint64_t guest_kernel_forks(GuestKernel *kernel)
     }
     return value;
 }
+
+bool guest_kernel_is_running(GuestKernel *kernel, bool unknown)
+{
+    int64_t running;
+    uint64_t address;
+    uint32_t now;
+
+    if (!guest_kernel_enumerator(kernel, "SYSTEM_RUNNING", &running) ||
+        !guest_kernel_symbol(kernel, "system_state", &address) ||
+        !address_space_u32(&kernel->space, address, &now)) {
+        return unknown;
+    }
+    return (int64_t)now >= running;
+}
+
+uint64_t guest_kernel_lock(GuestKernel *kernel, uint64_t mutex)
+{
+    uint32_t offset;
+
+    /* With PREEMPT_RT one lies in another lock. */
+    return mutex != 0 && (guest_kernel_member(kernel, "mutex", "owner", &offset) ||
+                          guest_kernel_member(kernel, "mutex", "rtmutex.owner", &offset))
+               ? mutex + offset
+               : 0;
+}
+
+uint64_t guest_kernel_lock_owner(GuestKernel *kernel, uint64_t lock)
+{
+    uint64_t owner;
+    return lock != 0 && address_space_u64(&kernel->space, lock, &owner) ? owner & ~GUEST_LOCK_FLAGS
+                                                                        : 0;
+}

@@ -130,6 +130,14 @@ bool guest_kernel_use_types(GuestKernel *kernel, const void *bytes, size_t size,
                             MonattError *err) MONATT_MUST_CHECK;
 uint64_t guest_kernel_jiffies(GuestKernel *kernel);
 uint64_t guest_kernel_forks(GuestKernel *kernel);
+/* Whether its boot is through: it patches its text all the time before.  unknown: the answer where
+ * the kernel does not say. */
+bool guest_kernel_is_running(GuestKernel *kernel, bool unknown);
+/* Where the owner of the struct mutex at this address stands; 0: not known, or mutex is 0. */
+uint64_t guest_kernel_lock(GuestKernel *kernel, uint64_t mutex);
+/* The task that has the lock whose owner stands at lock; 0: none, or lock is 0 or not readable. */
+uint64_t guest_kernel_lock_owner(GuestKernel *kernel, uint64_t lock);
+#define GUEST_LOCK_FLAGS 7ull /* MUTEX_FLAGS, of the owner's word */
 
 /*
  * Lookups.  Every one may fail for one kernel and work for another: the caller's check then says

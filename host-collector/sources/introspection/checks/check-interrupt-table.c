@@ -131,18 +131,6 @@ static Gate gate_of(const uint8_t *bytes)
                   .present = bits >> 15};
 }
 
-/* A running kernel has no early handlers for the exceptions that it has names for. */
-static bool is_running(CheckContext *context)
-{
-    uint64_t address;
-    int64_t running;
-    uint32_t state;
-
-    return !guest_kernel_symbol(context->kernel, "system_state", &address) ||
-           !guest_kernel_enumerator(context->kernel, "SYSTEM_RUNNING", &running) ||
-           !address_space_u32(&context->kernel->space, address, &state) || state >= running;
-}
-
 static bool find_entries(CheckContext *context, Entries *entries)
 {
     GuestKernel *kernel = context->kernel;
@@ -233,8 +221,9 @@ static bool is_handler(CheckContext *context, const Entries *entries, uint32_t v
         const char *name = exceptions[vector];
         bool named = name && guest_kernel_symbol(context->kernel, name, &value);
         *ret_expected = named ? name : "its early handler";
-        return named ? address == value ||
-                           (is_early(entries, vector, address) && !is_running(context))
+        /* A running kernel has no early handlers for the exceptions that it has names for. */
+        return named ? address == value || (is_early(entries, vector, address) &&
+                                            !guest_kernel_is_running(context->kernel, true))
                      : is_early(entries, vector, address);
     }
     if (vector == VECTOR_SYSTEM_CALL && is_system_call(context, address)) {

@@ -72,21 +72,6 @@ static TextState *make_state(CheckContext *context, const KernelImage *image, bo
     return state;
 }
 
-/* Before the kernel runs it patches its text all the time. */
-static bool is_running(CheckContext *context)
-{
-    int64_t running;
-    uint64_t address;
-    uint32_t now;
-
-    if (!guest_kernel_enumerator(context->kernel, "SYSTEM_RUNNING", &running) ||
-        !guest_kernel_symbol(context->kernel, "system_state", &address) ||
-        !address_space_u32(&context->kernel->space, address, &now)) {
-        return true; /* not known: what differs then says so itself */
-    }
-    return (int64_t)now >= running;
-}
-
 /* Where a call or jump leads whose displacement the bytes at address are, as was built and now. */
 static bool name_branch(const TextWork *work, uint64_t address, char built[CHECK_OBJECT_SIZE],
                         char now[CHECK_OBJECT_SIZE])
@@ -344,7 +329,8 @@ static void run(CheckContext *context)
     const KernelImage *image;
     bool first;
 
-    if (!is_running(context)) {
+    /* Where that is not known, what differs says so itself. */
+    if (!guest_kernel_is_running(context->kernel, true)) {
         check_reason(context, MONATT_REASON_UNSUPPORTED, "the kernel is still booting");
         return;
     }

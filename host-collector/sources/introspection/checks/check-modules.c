@@ -25,7 +25,6 @@
 /* What still knows a module that free_module() is at; any other place makes it no such one. */
 #define AT_ITS_END (MODULE_VIEW_CARVED | MODULE_VIEW_AREA | MODULE_VIEW_PAGES)
 #define ENDING_SECONDS 60 /* that an unload may take */
-#define LOCK_FLAGS 7u     /* of a mutex' owner */
 #define VERSION_SIZE 33   /* of srcversion: 24 characters */
 
 typedef struct TraceLayout {
@@ -233,20 +232,6 @@ static bool waits_for_its_name(ModuleViews *views, size_t index)
     return false;
 }
 
-/* The word of module_mutex' owner; 0: nobody has it, or it is not known. */
-static uint64_t lock_owner(CheckContext *context)
-{
-    uint64_t address, owner;
-    uint32_t offset;
-
-    return guest_kernel_symbol(context->kernel, "module_mutex", &address) &&
-                   (guest_kernel_member(context->kernel, "mutex", "owner", &offset) ||
-                    guest_kernel_member(context->kernel, "mutex", "rtmutex.owner", &offset)) &&
-                   address_space_u64(&context->kernel->space, address + offset, &owner)
-               ? owner & ~(uint64_t)LOCK_FLAGS
-               : 0;
-}
-
 /*
  * Whether it may be what free_module() is at: that one has it out of list, kobjects and tree, and
  * keeps module_mutex while it waits for readers, which takes seconds when the guest is short of
@@ -257,9 +242,12 @@ static bool may_be_ending(ModuleViews *views, size_t index)
     CheckContext *context = views->context;
     Ending *ending = *context->state;
     uint64_t owner, generation;
+    uint64_t lock =
+        guest_kernel_lock(context->kernel, layout_symbol(context->kernel, "module_mutex"));
     struct timespec now;
 
-    if (views->views[index] & ~(uint32_t)AT_ITS_END || !(owner = lock_owner(context))) {
+    if (views->views[index] & ~(uint32_t)AT_ITS_END ||
+        !(owner = guest_kernel_lock_owner(context->kernel, lock))) {
         return false;
     }
     if (!ending && !(*context->state = ending = calloc(1, sizeof(*ending)))) {

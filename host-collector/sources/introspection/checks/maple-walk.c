@@ -105,16 +105,14 @@ static MonattReason walk_node(const Walk *walk, uint64_t pointer, uint32_t depth
 MonattReason maple_walk(CheckContext *context, uint64_t tree, MapleVisit visit, void *user)
 {
     Walk walk = {.context = context, .visit = visit, .user = user};
+    char lacks[96];
     uint32_t size;
     uint64_t root;
 
     layout_read(context->kernel, rows, MONATT_ARRAY_SIZE(rows), &walk.layout);
-    for (size_t i = 0; i < MONATT_ARRAY_SIZE(rows); i++) {
-        if (!layout_has(*(const uint32_t *)((const char *)&walk.layout + rows[i].target))) {
-            return MONATT_REASON_UNSUPPORTED;
-        }
-    }
-    if (!guest_kernel_array(context->kernel, "maple_range_64", "slot", &walk.range_count, &size) ||
+    if (layout_lacks(rows, MONATT_ARRAY_SIZE(rows), &walk.layout, sizeof(walk.layout), lacks,
+                     sizeof(lacks)) ||
+        !guest_kernel_array(context->kernel, "maple_range_64", "slot", &walk.range_count, &size) ||
         size != sizeof(uint64_t) || walk.range_count < 2 || walk.range_count > SLOTS ||
         !guest_kernel_array(context->kernel, "maple_arange_64", "slot", &walk.gaps_count, &size) ||
         size != sizeof(uint64_t) || walk.gaps_count < 2 || walk.gaps_count > SLOTS) {

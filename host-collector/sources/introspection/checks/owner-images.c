@@ -16,7 +16,6 @@
 #define TABLE_SIZE 1024u /* TRAMPOLINE_TABLE_SIZE */
 #define DEAD 2u          /* __PERCPU_REF_DEAD */
 #define PREFIX_MAXIMUM 64u
-#define LOCK_FLAGS 7u /* of a mutex' owner */
 
 #define MEMBER(field, structure, path) LAYOUT_MEMBER(OwnerImages, field, structure, path)
 static const LayoutRow image_rows[] = {
@@ -71,7 +70,7 @@ static void read_table(CheckContext *context, OwnerImages *images)
                 images->has_table = false; /* torn, or too many: nothing follows from it */
                 return;
             }
-            images->changing = images->changing || (owner & ~(uint64_t)LOCK_FLAGS) != 0;
+            images->changing = images->changing || (owner & ~GUEST_LOCK_FLAGS) != 0;
             if (image != 0) {
                 images->current[images->count++] = image;
             }

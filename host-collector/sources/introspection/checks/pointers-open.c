@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "host-collector/sources/introspection/addresses.h"
 #include "host-collector/sources/introspection/checks/check-tasks.h"
 #include "libmonatt/base/macros.h"
 
@@ -185,18 +186,12 @@ static void read_files(OpenWalk *walk, uint64_t files)
     }
 }
 
-static int by_address(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Each table of open files once, from where the last pass ended. */
 static void read_tables(OpenWalk *walk, uint64_t *tables, uint32_t count)
 {
     uint32_t start = 0, done = 0;
 
-    qsort(tables, count, sizeof(*tables), by_address);
+    addresses_sort(tables, count);
     while (start < count && tables[start] < walk->check->open_next) {
         start++;
     }

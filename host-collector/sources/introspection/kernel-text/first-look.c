@@ -24,18 +24,6 @@
 
 static const uint8_t nop[SITE] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
 
-static bool is_running(GuestKernel *kernel)
-{
-    int64_t running;
-    uint64_t address;
-    uint32_t now;
-
-    /* Before it runs it patches text, and constants are none yet. */
-    return guest_kernel_enumerator(kernel, "SYSTEM_RUNNING", &running) &&
-           guest_kernel_symbol(kernel, "system_state", &address) &&
-           address_space_u32(&kernel->space, address, &now) && (int64_t)now >= running;
-}
-
 /* Code within the copy. */
 static uint8_t *site(TextWork *work, uint64_t address, size_t size)
 {
@@ -167,7 +155,7 @@ bool first_look_make(CheckContext *context, KernelImage *ret, char *why, size_t 
     const char *lacks = NULL;
 
     memset(ret, 0, sizeof(*ret));
-    if (!is_running(kernel)) {
+    if (!guest_kernel_is_running(kernel, false)) {
         lacks = "the kernel is still booting";
     } else if (!span(kernel, "_stext", "_etext", &low, &text_end) ||
                !span(kernel, "__start_rodata", "__end_rodata", &from, &to) || from < text_end ||

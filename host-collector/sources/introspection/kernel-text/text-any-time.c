@@ -20,7 +20,6 @@
 #define KEY_FLAGS 3ull
 #define SITE_TRIES 5
 #define SITE_MAXIMUM 8
-#define LOCK_FLAGS 7ull  /* of a mutex' owner */
 #define WAITS_MAXIMUM 20 /* of 1 ms, in one look */
 #define TRAMPOLINE_SIZE 8
 
@@ -65,25 +64,19 @@ typedef struct Site {
 
 typedef enum Now { NOW_AGREES, NOW_DIFFERS, NOW_MOVING } Now;
 
-static bool is_held(const TextWork *work, uint64_t lock)
-{
-    uint64_t owner;
-    return lock != 0 && address_space_u64(&work->context->kernel->space, lock, &owner) &&
-           (owner & ~LOCK_FLAGS) != 0;
-}
-
 /* The text was copied before its variable is read: whether both, read now, agree at any of some
  * looks.  What an attacker wrote never does, and while the kernel is at it, it has the lock: who
  * holds that to hide behind it makes the look torn and never good. */
 static Now look_again(TextWork *work, const Site *site)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    AddressSpace *space = &work->context->kernel->space;
+    GuestKernel *kernel = work->context->kernel;
+    AddressSpace *space = &kernel->space;
     bool differs = site->lock == 0;
 
     for (int tries = 0; tries < SITE_TRIES; tries++) {
         uint8_t before[SITE_MAXIMUM], after[SITE_MAXIMUM];
-        bool held = is_held(work, site->lock);
+        bool held = guest_kernel_lock_owner(kernel, site->lock) != 0;
         uint64_t value;
         if (address_space_read(space, site->address, before, site->size) &&
             address_space_u64(space, site->variable, &value) &&
@@ -91,7 +84,7 @@ static Now look_again(TextWork *work, const Site *site)
             memcmp(before, after, site->size) == 0 && site->fits(work, site, before, value)) {
             return NOW_AGREES;
         }
-        differs = differs || (!held && !is_held(work, site->lock));
+        differs = differs || (!held && guest_kernel_lock_owner(kernel, site->lock) == 0);
         if (work->waits++ >= WAITS_MAXIMUM) {
             break;
         }

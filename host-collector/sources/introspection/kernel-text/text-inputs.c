@@ -136,23 +136,10 @@ void text_operations_read(TextWork *work)
     }
 }
 
-/* Where the owner of a mutex stands: with PREEMPT_RT one lies in another lock. */
-static uint64_t lock_of(const TextWork *work, const char *name)
-{
-    uint64_t address = symbol(work, name);
-    uint32_t offset;
-
-    if (address &&
-        (guest_kernel_member(work->context->kernel, "mutex", "owner", &offset) ||
-         guest_kernel_member(work->context->kernel, "mutex", "rtmutex.owner", &offset))) {
-        return address + offset;
-    }
-    return 0;
-}
-
 void text_inputs_read(TextWork *work)
 {
     TextInputs *inputs = &work->inputs;
+    GuestKernel *kernel = work->context->kernel;
     uint64_t tail;
 
     memset(inputs, 0, sizeof(*inputs));
@@ -164,9 +151,9 @@ void text_inputs_read(TextWork *work)
     }
     inputs->its_return_thunk = symbol(work, "its_return_thunk");
     inputs->call_depth_return_thunk = symbol(work, "call_depth_return_thunk");
-    inputs->key_lock = lock_of(work, "jump_label_mutex");
-    inputs->poke_lock = lock_of(work, "text_mutex");
-    inputs->call_lock = lock_of(work, "static_call_mutex");
+    inputs->key_lock = guest_kernel_lock(kernel, symbol(work, "jump_label_mutex"));
+    inputs->poke_lock = guest_kernel_lock(kernel, symbol(work, "text_mutex"));
+    inputs->call_lock = guest_kernel_lock(kernel, symbol(work, "static_call_mutex"));
     inputs->return0 = symbol(work, "__static_call_return0");
     inputs->warn_trap = symbol(work, "__WARN_trap");
     inputs->paravirt_operations = symbol(work, "pv_ops");
