@@ -65,7 +65,7 @@ def check(tap, vmlinuz, folder, scratch):
         guest.run(AT_WORK, check=False)
         loaded = len(guest.run("cat /proc/modules").text.splitlines())
         tap.ok(loaded >= ENOUGH, f"{ENOUGH} modules and more are loaded", loaded)
-        report = run_checks.run(guest)[0]
+        report = run_checks.run(guest, image=vmlinuz)[0]
         counted = {result["check"]: result["counters"] for result in report["results"]}
         tap.is_equal(counted["modules"].get("modules"), loaded, "all of them are seen")
         tap.is_equal([(f["check"], f["object"], f["text"]) for f in report["findings"]], [],
